@@ -1,0 +1,1 @@
+"""Sightings become cases, cases become alerts."""

@@ -1,0 +1,1 @@
+"""SQL in one place: the append-only event log and its projections."""

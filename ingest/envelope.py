@@ -1,0 +1,60 @@
+"""CloudEvents 1.0 in structured JSON mode: the envelope of everything but frames."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ingest.frame import parse_rfc3339, rfc3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One event. `time` is when its producer made it, `data` what it says."""
+
+    id: str
+    type: str  # "cn.jiexun.sighting.v1"
+    source: str  # "/vision/bus-0417"
+    time: datetime
+    data: dict[str, Any]
+
+    def dumps(self) -> str:
+        """One line of JSON (UTF-8, no NaN)."""
+        return json.dumps(
+            {
+                "specversion": "1.0",
+                "id": self.id,
+                "type": self.type,
+                "source": self.source,
+                "time": rfc3339(self.time),
+                "datacontenttype": "application/json",
+                "data": self.data,
+            },
+            ensure_ascii=False,
+            allow_nan=False,
+            separators=(",", ":"),
+        )
+
+
+def parse_envelope(line: str | bytes) -> Envelope:
+    """Read one JSON line. Raises ValueError that says what is wrong with it."""
+    try:
+        doc = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(doc, dict):
+        raise ValueError("not a JSON object")
+    if doc.get("specversion") != "1.0":
+        raise ValueError(f"specversion is {doc.get('specversion')!r}, expected '1.0'")
+    for name in ("id", "type", "source", "time"):
+        if not isinstance(doc.get(name), str) or not doc[name]:
+            raise ValueError(f"envelope lacks {name}")
+    if not isinstance(doc.get("data"), dict):
+        raise ValueError("envelope lacks data")
+    try:
+        time = parse_rfc3339(doc["time"])
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"envelope time: {error}") from None
+    return Envelope(id=doc["id"], type=doc["type"], source=doc["source"], time=time, data=doc["data"])

@@ -1,0 +1,217 @@
+"""Train a released model from its recipe: `python -m models.train RECIPE.toml --data DIR --start WEIGHTS`.
+
+Needs the `train` extra (ultralytics, torch). Runs on a GPU or, slowly, on a CPU (channels_last, bf16 where that is faster).
+Stops and resumes: the last checkpoint is written after every epoch; `--resume` goes on from it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("YOLO_OFFLINE", "true")  # no look-up of weights, fonts or versions: intranets have no internet
+
+import cv2
+import numpy as np
+import torch
+from torch.utils._pytree import tree_map
+from ultralytics.data.augment import (
+    Compose,
+    Format,
+    LetterBox,
+    Mosaic,
+    RandomFlip,
+    RandomHSV,
+    RandomPerspective,
+)
+from ultralytics.data.dataset import YOLODataset
+from ultralytics.models.yolo.detect import DetectionTrainer
+from ultralytics.nn.tasks import DetectionModel, load_checkpoint
+from ultralytics.utils import YAML
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe file, read. `shape_hw` is the shipped input shape in pixels."""
+
+    architecture: str
+    classes: tuple[str, ...]
+    shape_hw: tuple[int, int]
+    schedule: dict[str, Any]
+    augment: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> Recipe:
+        doc = tomllib.loads(path.read_text(encoding="utf8"))
+        height, width = doc["model"]["shape_hw"]
+        return cls(
+            architecture=doc["model"]["architecture"],
+            classes=tuple(doc["model"]["classes"]),
+            shape_hw=(height, width),
+            schedule=doc["schedule"],
+            augment=doc["augment"],
+        )
+
+
+class Damage:
+    """What a dashcam does to a picture: dusk, motion blur, JPEG. Boxes stay where they are."""
+
+    def __init__(self, augment: dict[str, Any], rng: np.random.Generator) -> None:
+        self.dusk, self.blur, self.jpeg = augment["dusk"], augment["motion_blur"], augment["jpeg"]
+        self.rng = rng
+
+    def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
+        image = np.ascontiguousarray(labels["img"])
+        if self.rng.random() < self.dusk[0]:
+            gamma = self.rng.uniform(self.dusk[1], self.dusk[2])
+            table = np.round(255.0 * (np.arange(256) / 255.0) ** gamma).astype(np.uint8)
+            image = cv2.LUT(image, table)
+        if self.rng.random() < self.blur[0]:
+            size = int(self.rng.integers(self.blur[1], self.blur[2] + 1))
+            kernel = np.zeros((size, size), np.float32)
+            kernel[size // 2] = 1.0 / size  # a moving camera smears along the road, which is mostly sideways
+            image = cv2.filter2D(image, -1, kernel)
+        if self.rng.random() < self.jpeg[0]:
+            quality = int(self.rng.integers(self.jpeg[1], self.jpeg[2] + 1))
+            _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        labels["img"] = image
+        return labels
+
+
+class StreetDataset(YOLODataset):
+    """The YOLO dataset, trained in the shape that ships and in aspect ratios that streets have."""
+
+    def __init__(self, *args: Any, recipe: Recipe, **kwargs: Any) -> None:
+        self.recipe = recipe
+        self.rng = np.random.default_rng(recipe.schedule["seed"])
+        super().__init__(*args, **kwargs)
+
+    def load_image(self, i: int, rect_mode: bool = True, resize_short: bool = False) -> Any:
+        image, hw0, hw = super().load_image(i, rect_mode, resize_short)
+        if not self.augment:
+            return image, hw0, hw
+        # Boxes are still fractions of the picture here, so a stretch moves them along by itself.
+        a = self.recipe.augment
+        aspect = self.rng.choice(a["aspects"], p=a["aspect_weights"])
+        aspect *= self.rng.uniform(1 - a["aspect_jitter"], 1 + a["aspect_jitter"])
+        long_px = a["cache_px"]
+        size_wh = (long_px, round(long_px / aspect)) if aspect >= 1 else (round(long_px * aspect), long_px)
+        image = cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA)
+        return image, hw0, image.shape[:2]
+
+    def build_transforms(self, hyp: Any) -> Compose:
+        height, width = self.recipe.shape_hw
+        a = self.recipe.augment
+        steps: list[Any] = [LetterBox(new_shape=(height, width), scaleup=True)]
+        if self.augment:
+            hue, saturation, value = a["hsv"]
+            steps = [
+                Mosaic(self, imgsz=a["cache_px"], p=hyp.mosaic),
+                RandomPerspective(translate=a["translate"], scale=tuple(a["scale"]), size=(width, height)),
+                RandomHSV(hgain=hue, sgain=saturation, vgain=value),
+                Damage(a, self.rng),
+                RandomFlip(direction="horizontal", p=a["fliplr"]),
+            ]
+        steps.append(Format(bbox_format="xywh", normalize=True, batch_idx=True))
+        return Compose(steps)
+
+
+class StreetModel(DetectionModel):
+    """DetectionModel whose CPU forward pass can run in bf16 (ultralytics refuses `amp="bf16"` on a CPU)."""
+
+    bf16 = False  # twice as fast on a CPU with AMX, slower than fp32 on one without
+
+    def loss(self, batch: dict[str, Any], preds: Any = None) -> Any:
+        if preds is None:
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bf16):
+                preds = self.forward(batch["img"])
+            preds = tree_map(lambda x: x.float() if isinstance(x, torch.Tensor) else x, preds)
+        return super().loss(batch, preds)
+
+
+class StreetTrainer(DetectionTrainer):
+    """DetectionTrainer with the recipe's dataset and model."""
+
+    def __init__(self, recipe: Recipe, start: Path | None, overrides: dict[str, Any]) -> None:
+        self.recipe, self.start = recipe, start
+        super().__init__(overrides=overrides)
+
+    def build_dataset(self, img_path: str, mode: str = "train", batch: int | None = None) -> StreetDataset:
+        return StreetDataset(
+            recipe=self.recipe,
+            img_path=img_path,
+            imgsz=self.recipe.augment["cache_px"] if mode == "train" else max(self.recipe.shape_hw),
+            batch_size=batch,
+            augment=mode == "train",
+            hyp=self.args,
+            rect=False,
+            cache="ram",
+            prefix=f"{mode}: ",
+            data=self.data,
+        )
+
+    def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> StreetModel:
+        model = StreetModel(self.recipe.architecture, nc=len(self.recipe.classes), ch=3, verbose=verbose)
+        model.names = dict(enumerate(self.recipe.classes))
+        if weights is None and self.start is not None:
+            weights, _ = load_checkpoint(self.start)
+        if weights is not None:
+            model.load(weights)
+        return model
+
+
+def data_sha256(folder: Path) -> str:
+    """Hash of a data set: every label and picture below it, in order of name."""
+    digest = hashlib.sha256()
+    for path in sorted(p for kind in ("images", "labels") for p in (folder / kind).rglob("*") if p.is_file()):
+        if path.suffix != ".cache":
+            digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", type=Path)
+    parser.add_argument("--data", type=Path, required=True, help="folder with images/, labels/ and data.yaml")
+    parser.add_argument("--start", type=Path, help="checkpoint (.pt) to start from")
+    parser.add_argument("--out", type=Path, default=Path("runs/train"), help="where checkpoints go")
+    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--bf16", action="store_true", help="bf16 forward pass: faster on a CPU with AMX")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    args = parser.parse_args()
+
+    recipe = Recipe.read(args.recipe)
+    out: Path = args.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
+    data_yaml = out / "data.yaml"
+    data = args.data.resolve()
+    YAML.save(data_yaml, {"path": str(data), "train": "images/train", "val": "images/val", "test": "images/test",
+                          "names": dict(enumerate(recipe.classes))})
+    (out / "data.sha256").write_text(data_sha256(data) + "\n", encoding="utf8")
+
+    s, a = recipe.schedule, recipe.augment
+    overrides = dict(
+        model=recipe.architecture, data=str(data_yaml), imgsz=max(recipe.shape_hw), epochs=s["epochs"],
+        batch=s["batch"], nbs=s["batch"], optimizer=s["optimizer"], lr0=s["lr0"], lrf=s["lrf"], cos_lr=True,
+        warmup_epochs=s["warmup_epochs"], warmup_bias_lr=0.0, weight_decay=s["weight_decay"],
+        close_mosaic=s["close_mosaic"], freeze=s["freeze"], mosaic=a["mosaic"], seed=s["seed"], deterministic=False, device=args.device,
+        amp=False, channels_last=True, workers=0, plots=False, project=str(out.parent), name=out.name, exist_ok=True,
+    )
+    if args.resume:
+        overrides["resume"] = str(out / "weights" / "last.pt")
+    StreetModel.bf16 = args.bf16
+    trainer = StreetTrainer(recipe, args.start, overrides)
+    torch.set_num_threads(args.threads)  # after ultralytics, which sets its own
+    trainer.train()
+
+
+if __name__ == "__main__":
+    main()
