@@ -1,0 +1,53 @@
+"""Names: what codes are called, for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from dispatcher.case import STATE_ZH, State
+from models.taxonomy import Taxonomy
+
+EVENT_ZH = {
+    "suspected": "发现疑似",
+    "opened": "立案",
+    "confirmed": "再次确认",
+    "moved": "位置修正",
+    "acknowledged": "已签收",
+    "dispatched": "已派遣",
+    "handed-back": "已退回",
+    "handled": "已处置",
+    "verified": "已核查",
+    "closed": "核查结案",
+    "rebounded": "反弹",
+    "merged": "合并",
+    "split": "拆分",
+    "dismissed": "不予立案",
+}
+LAYER_ZH = {"city": "市", "district": "区", "street": "街道", "community": "社区", "grid": "网格"}
+
+
+class AreaNames(Protocol):
+    """What the page needs of the areas; `dispatcher.area.Areas` is the real one."""
+
+    def features(self) -> dict[str, Any]: ...
+    def path(self, code: str) -> str: ...
+    def name(self, code: str) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Areas and matters by name. A code that nobody named stands for itself."""
+
+    areas: AreaNames
+    taxonomy: Taxonomy
+
+    def matter(self, code: str) -> tuple[str, str]:
+        """Chinese and English name."""
+        matter = self.taxonomy.by_code.get(code)
+        return (code, code) if matter is None else (matter.name, matter.name_en)
+
+
+def state_zh(state: str) -> str:
+    """The Chinese word of a state; of one that a later version wrote, the state itself."""
+    return STATE_ZH[State(state)] if state in set(State) else state

@@ -1,0 +1,107 @@
+"""Errors in one shape (RFC 9457), and the headers that every answer carries."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dispatcher.api.schemas import Problem
+
+# Nothing from elsewhere: the console works without a network, and a name found in the data cannot load a script.
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data: blob:",
+        "connect-src 'self'",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+
+
+def problem(status: int, detail: str, instance: str) -> JSONResponse:
+    """An error as problem details."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=instance)
+    return JSONResponse(body.model_dump(), status, media_type="application/problem+json")
+
+
+def install(app: FastAPI, hosts: Sequence[str]) -> None:
+    """Answer every error of `app` as problem details, add the headers, refuse foreign host names."""
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(Exception, _on_crash)
+    app.add_middleware(Guard, hosts=hosts)
+
+
+class Guard:
+    """Adds the headers, and refuses hosts that the server is not meant for.
+
+    The host check keeps a web page that points its own name at 127.0.0.1 (DNS rebinding) from reading cases. Plain
+    ASGI, since a response that streams for hours must pass through untouched.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    headers.setdefault("cache-control", "no-store")
+            await send(message)
+
+        if "*" in self._hosts or _host(scope) in self._hosts:
+            await self._app(scope, receive, guarded)
+        else:
+            refused = problem(421, f"this server does not answer for host {_host(scope)!r}", scope["path"])
+            await refused(scope, receive, guarded)
+
+
+def _host(scope: Scope) -> str:
+    host = Headers(scope=scope).get("host", "")
+    return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # as registered
+    answer = problem(error.status_code, str(error.detail), request.url.path)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # as registered
+    faults = (f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
+    return problem(422, "; ".join(faults), request.url.path)
+
+
+async def _on_crash(request: Request, _error: Exception) -> JSONResponse:
+    """The server logs the error; the client learns only that there was one."""
+    return problem(500, "internal error; the server's log says more", request.url.path)

@@ -1,0 +1,268 @@
+"""Area: a polygon with an owner, and the areas of a run. Read from GeoJSON (RFC 7946)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import shapely
+from shapely import Point, STRtree, box
+
+from dispatcher.polygon import MIN_AREA_M2, Surface, area_m2, parsed_polygon, surface
+
+
+class Layer(StrEnum):
+    """The levels of administration, coarse to fine (the order of declaration)."""
+
+    CITY = "city"
+    DISTRICT = "district"
+    STREET = "street"
+    COMMUNITY = "community"
+    GRID = "grid"
+
+
+FINENESS = {layer: rank for rank, layer in enumerate(Layer)}
+# Cases go to the community; without communities to the next office above it that the file knows.
+ROUTING = (Layer.COMMUNITY, Layer.STREET, Layer.DISTRICT)
+CODE_DIGITS = {
+    Layer.CITY: (4, 6, 12),
+    Layer.DISTRICT: (6, 12),
+    Layer.STREET: (9, 12),
+    Layer.COMMUNITY: (12,),
+    Layer.GRID: (15,),
+}
+SAME_DATUM = ("CRS84", "4326", "4490")  # WGS-84 and CGCS2000 differ by centimetres
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """One polygon and whose it is."""
+
+    code: str  # "440304004101"
+    name: str  # "榕荫社区"
+    layer: Layer
+    parent: str | None  # code of the area it belongs to; the file may lack it
+    polygon: Surface  # valid; x = lon, y = lat, WGS-84 degrees
+
+
+class Areas:
+    """The areas of a run, indexed once. Immutable; codes are unique across layers.
+
+    `properties` holds, by code, what the file says beyond the four fields of `Area`; `members` the file's own
+    top-level members (`attribution`). Both are only passed on to the page.
+    """
+
+    def __init__(
+        self,
+        areas: Iterable[Area],
+        properties: Mapping[str, Mapping[str, Any]] | None = None,
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        ordered = sorted(areas, key=lambda area: (FINENESS[area.layer], area.code))
+        self._by_code = {area.code: area for area in ordered}
+        if len(self._by_code) != len(ordered):
+            raise ValueError("two areas have the same code")
+        self._properties = dict(properties or {})
+        self._members = dict(members or {})
+        self._all = tuple(ordered)
+        self._tree = _indexed(self._all)
+        layers = {area.layer for area in ordered}
+        finest = max(layers, key=FINENESS.__getitem__, default=None)
+        self.routing_layer: Layer | None = next((layer for layer in ROUTING if layer in layers), finest)
+        self._routing = () if self.routing_layer is None else self.of_layer(self.routing_layer)
+        self._routing_tree = _indexed(self._routing)
+
+    @classmethod
+    def none(cls) -> Areas:
+        """For a run without areas: everything is unowned."""
+        return cls(())
+
+    def __iter__(self) -> Iterator[Area]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def of_layer(self, layer: Layer) -> tuple[Area, ...]:
+        """In order of code."""
+        return tuple(area for area in self._all if area.layer == layer)
+
+    def get(self, code: str) -> Area | None:
+        return self._by_code.get(code)
+
+    def name(self, code: str) -> str:
+        """For people; the code itself where the file does not know it."""
+        area = self._by_code.get(code)
+        return code if area is None else area.name
+
+    def path(self, code: str) -> str:
+        """As in "福田区 / 福田街道 / 榕荫社区", as far up as the file knows; a parent that is not coarser ends it."""
+        names, area = [self.name(code)], self._by_code.get(code)
+        while area is not None and area.parent is not None:
+            parent = self._by_code.get(area.parent)
+            if parent is None or FINENESS[parent.layer] >= FINENESS[area.layer]:
+                break
+            names.append(parent.name)
+            area = parent
+        return " / ".join(reversed(names))
+
+    def covering(self, lat: float, lon: float) -> tuple[Area, ...]:
+        """The areas of every layer that the point lies in or on the border of, coarse to fine, then by code."""
+        return tuple(self._all[i] for i in sorted(self._tree.query(Point(lon, lat), predicate="intersects")))
+
+    def routing_near(self, west: float, south: float, east: float, north: float) -> tuple[Area, ...]:
+        """The areas of the routing layer that touch a box of degrees, by code. Costs the logarithm of their number."""
+        hits = self._routing_tree.query(box(west, south, east, north), predicate="intersects")
+        return tuple(self._routing[i] for i in sorted(hits))
+
+    def features(self) -> dict[str, Any]:
+        """A GeoJSON FeatureCollection for the page, coarse to fine, with every property the file had."""
+        return self._members | {
+            "type": "FeatureCollection",
+            "features": [
+                {
+                    "type": "Feature",
+                    "properties": dict(self._properties.get(area.code, {}))
+                    | {"code": area.code, "name": area.name, "layer": str(area.layer), "parent": area.parent},
+                    "geometry": json.loads(shapely.to_geojson(area.polygon)),
+                }
+                for area in self._all
+            ],
+        }
+
+
+def _indexed(areas: Iterable[Area]) -> STRtree:
+    polygons = [area.polygon for area in areas]
+    shapely.prepare(polygons)
+    return STRtree(polygons)
+
+
+def read_areas(path: Path | str) -> tuple[Areas, list[str]]:
+    """The areas of a GeoJSON file, and a sentence for everything in it that had to be repaired, doubted or dropped.
+
+    One bad feature costs that feature only. Raises FileNotFoundError, or ValueError for a file that is no GeoJSON.
+    """
+    document = _document(Path(path))
+    warnings = _crs_warnings(document)
+    areas: dict[str, Area] = {}
+    properties: dict[str, Mapping[str, Any]] = {}
+    for number, feature in enumerate(document["features"], start=1):
+        try:
+            area, remarks = _area(feature)
+            if area.code in areas:
+                raise ValueError(f"code {area.code} is already that of {areas[area.code].name}")
+        except ValueError as reason:
+            warnings.append(f"Feature {number}{_label(feature)} was dropped: {reason}.")
+            continue
+        areas[area.code] = area
+        properties[area.code] = feature["properties"]
+        warnings += remarks
+    warnings += _parent_warnings(areas) + _overlap_warnings(areas.values())
+    if not areas:
+        warnings.append(f"{path} has no usable area: every case will be unowned.")
+    members = {name: value for name, value in document.items() if name not in ("type", "features", "bbox", "crs")}
+    return Areas(areas.values(), properties, members), warnings
+
+
+def _document(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise FileNotFoundError(f"areas file {path} does not exist")
+    if not path.is_file():
+        raise ValueError(f"areas file {path} is not a file")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        # NaN and Infinity are no JSON: they become null, so that they cost their feature and not the file
+        document = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"areas file {path} is not UTF-8 (byte {error.start}): save it as UTF-8, not GBK") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"areas file {path} is not JSON: {error}") from None
+    kind = document.get("type") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or kind != "FeatureCollection" or not isinstance(document.get("features"), list):
+        found = f"its type is {kind!r}" if kind != "FeatureCollection" else "its features are no list"
+        raise ValueError(f"areas file {path} is no GeoJSON FeatureCollection: {found}")
+    return document
+
+
+def _crs_warnings(document: Mapping[str, Any]) -> list[str]:
+    """GeoJSON before RFC 7946 could name a reference system; GIS programs still write it."""
+    named = json.dumps(document.get("crs"))
+    if document.get("crs") is None or any(known in named for known in SAME_DATUM):
+        return []
+    return [f"The file names the reference system {named}; it is read as WGS-84 degrees all the same."]
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _label(feature: Any) -> str:
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    if not isinstance(properties, dict):
+        return ""
+    words = [str(properties[key]) for key in ("name", "code") if isinstance(properties.get(key), str | int)]
+    return f" ({' '.join(words)})" if words else ""
+
+
+def _area(feature: Any) -> tuple[Area, list[str]]:
+    """Raises ValueError with the reason why the feature is of no use."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    if not isinstance(properties, dict):
+        raise ValueError("it has no properties")
+    code = _code(properties.get("code"))
+    if code is None:
+        raise ValueError("it has no code")
+    try:
+        layer = Layer(str(properties.get("layer")).strip().lower())
+    except ValueError:
+        raise ValueError(f"layer {properties.get('layer')!r} is none of {', '.join(Layer)}") from None
+    polygon, repair = parsed_polygon(feature.get("geometry"))
+    name = properties.get("name")
+    named = isinstance(name, str) and name.strip() != ""
+    area = Area(code, str(name).strip() if named else code, layer, _code(properties.get("parent")), polygon)
+    remarks = [] if repair is None else [f"{area.name} ({code}) {repair}."]
+    if not named:
+        remarks.append(f"Area {code} has no name: its code is shown instead.")
+    if not (code.isascii() and code.isdigit() and len(code) in CODE_DIGITS[layer]):
+        digits = " or ".join(map(str, CODE_DIGITS[layer]))
+        remarks.append(f"{area.name} ({code}): the code of a {layer} has {digits} digits.")
+    return area, remarks
+
+
+def _code(value: Any) -> str | None:
+    """Codes are text; GIS programs like to write them as numbers."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    return str(value).strip() or None
+
+
+def _parent_warnings(areas: Mapping[str, Area]) -> list[str]:
+    parents = [(area, area.parent) for area in areas.values() if area.parent is not None]
+    lacking = sorted({code for _, code in parents if code not in areas})
+    warnings = [f"Parents that the file lacks: {', '.join(lacking)}. Area paths end below them."] if lacking else []
+    for area, code in parents:
+        if code in areas and FINENESS[areas[code].layer] >= FINENESS[area.layer]:
+            warnings.append(f"The parent of {area.name} ({area.code}), {areas[code].name}, is not of a coarser layer.")
+    return warnings
+
+
+def _overlap_warnings(areas: Iterable[Area]) -> list[str]:
+    warnings = []
+    for layer in Layer:
+        members = [area for area in areas if area.layer == layer]
+        tree = STRtree([area.polygon for area in members])
+        firsts, seconds = tree.query([area.polygon for area in members], predicate="intersects")
+        for i, j in sorted((i, j) for i, j in zip(firsts, seconds, strict=True) if i < j):
+            overlap = area_m2(surface(members[i].polygon & members[j].polygon))
+            if overlap >= MIN_AREA_M2:
+                pair = " and ".join(f"{area.name} ({area.code})" for area in (members[i], members[j]))
+                warnings.append(f"{pair} overlap by {overlap:,.0f} m²: a thing there counts half for each.")
+    return warnings

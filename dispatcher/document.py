@@ -1,0 +1,25 @@
+"""The JSON document that `demo`, `replay` and `cases replay` print (WIRE.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dispatcher.engine import Engine
+from ingest.rejected import Rejected
+
+
+def document(engine: Engine, rejected: Iterable[Rejected], **more: Mapping[str, Any] | list[str]) -> dict[str, Any]:
+    """Cases, objects and what was rejected; `more` adds optional members."""
+    return {
+        "cases": [case.document() for case in engine.cases()],
+        "objects": [anchor.document() for anchor in engine.objects()],
+        "rejected": [entry.document() for entry in rejected],
+        **more,
+    }
+
+
+def one_line(doc: Mapping[str, Any]) -> str:
+    """A document on one line, without NaN."""
+    return json.dumps(doc, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

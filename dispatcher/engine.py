@@ -1,0 +1,256 @@
+"""Engine: sightings and passes in, case events out. Pure and deterministic: no clock, no storage, no network.
+
+It decides online: an event rests on what had arrived by then. What arrives late corrects by later events, never by
+silence or by repeating what was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+import h3
+
+from dispatcher.area import Areas
+from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
+from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
+from dispatcher.identity import BANK_REACH_M, FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
+from dispatcher.owner import owners, recipients
+from dispatcher.place import Episode, Place
+from ingest.frame import derived_id
+from models.taxonomy import Taxonomy
+from vision.sighting import Covariance, Pass, Sighting
+
+INDEX_RESOLUTION = 13  # places are indexed by H3 cells of the resolution that passes normally have
+LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
+AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
+MOVES_AT = 0.8  # a case is told to another owner only when that one is this probable ...
+LEAVES_AT = 0.2  # ... and the one told before no more than this
+REFUSABLE = (State.CANDIDATE, State.DISMISSED)
+
+
+class Engine:
+    """Every place and object, and what was told about them."""
+
+    def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
+        self._areas = areas
+        self._taxonomy = taxonomy
+        self._places: dict[str, Place] = {}
+        self._anchors: dict[str, list[Sighting]] = {}
+        self._anchored: dict[str, tuple[float, float, Covariance]] = {}
+        self._grid = Grid()
+        self._read: set[str] = set()  # ids of sightings and passes
+        self._cells: dict[str, set[str]] = {}  # H3 cell -> places in it
+        self._clock = datetime.min.replace(tzinfo=UTC)
+        self.repeats = 0
+
+    def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
+        """Take one sighting or pass. Repeats change nothing. Raises ValueError for one that makes no sense."""
+        if isinstance(item, Sighting):
+            self._check(item, made_at)
+        if item.id in self._read:
+            self.repeats += 1
+            return []
+        self._clock = max(self._clock, made_at)
+        self._read.add(item.id)
+        if isinstance(item, Pass):
+            return self._miss(item)
+        if item.matter is None:
+            self._anchor(item)
+            return []
+        return self._sight(item, item.matter)
+
+    def has_read(self, id: str) -> bool:
+        return id in self._read
+
+    def cases(self) -> list[Case]:
+        """Every case, candidates and closed ones included, oldest first."""
+        found = [place.case(episode) for place in self._places.values() for episode in place.episodes]
+        return sorted(found, key=lambda case: (case.first_seen_at, case.id))
+
+    def objects(self) -> list[Anchor]:
+        """The permanent objects, in the order they were first seen."""
+        return [_object(sightings, *self._anchored[id]) for id, sightings in self._anchors.items()]
+
+    # One sighting
+
+    def _check(self, sighting: Sighting, made_at: datetime) -> None:
+        if sighting.matter is not None and sighting.matter not in self._taxonomy.by_code:
+            raise ValueError(f"matter {sighting.matter!r} is no code of matters.csv")
+        if sighting.seen_at - made_at > AHEAD:
+            raise ValueError(f"seen_at {sighting.seen_at:%Y-%m-%d %H:%M} lies after its envelope's time")
+        if sighting.lat == 0 and sighting.lon == 0:
+            raise ValueError("position is 0, 0: no fix")
+
+    def _sight(self, sighting: Sighting, matter: str) -> list[CaseEvent]:
+        place = self._match(sighting, matter)
+        if place is None:
+            place = Place(derived_id("place", sighting.id), sighting.kind, matter, [])
+            self._places[place.id] = place
+        episode = place.episode_at(sighting.seen_at) if place.episodes else None
+        if episode is None:
+            episode = _begun(place, sighting)
+        again = bool(episode.sightings) and all(s.pass_id != sighting.pass_id for s in episode.sightings)
+        episode.add(sighting, self._owners)
+        if episode is place.now:
+            self._index(place)
+        return self._judge(place, episode, cause=sighting.id, again=again)
+
+    def _match(self, sighting: Sighting, matter: str) -> Place | None:
+        """The known place that a sighting is most probably of."""
+        best: tuple[float, str] | None = None
+        reach = min(FARTHEST_M, 12.0 + 3.0 * float(matrix(sighting.covariance_m2).trace()) ** 0.5)
+        for id in self._grid.near(matter, sighting.lat, sighting.lon, reach):
+            place = self._places[id]
+            score = _score(sighting, place.now.sightings, *place.now.position)
+            if score is not None and (best is None or (score, id) < best):
+                best = (score, id)
+        return None if best is None else self._places[best[1]]
+
+    def _anchor(self, sighting: Sighting) -> None:
+        best: tuple[float, str] | None = None
+        for id in self._grid.near(sighting.kind, sighting.lat, sighting.lon, FARTHEST_M):
+            score = _score(sighting, self._anchors[id], *self._anchored[id])
+            if score is not None and (best is None or (score, id) < best):
+                best = (score, id)
+        id = derived_id("anchor", sighting.id) if best is None else best[1]
+        self._anchors.setdefault(id, []).append(sighting)
+        self._anchored[id] = fuse(self._anchors[id])
+        self._grid.put(id, sighting.kind, *self._anchored[id][:2])
+
+    # One pass
+
+    def _miss(self, item: Pass) -> list[CaseEvent]:
+        """What a pass looked at and did not report counts against the cases there."""
+        events: list[CaseEvent] = []
+        for id in sorted(self._in_view(item)):
+            place = self._places[id]
+            episode = place.now
+            if episode.state in (State.CLOSED, State.DISMISSED):
+                continue
+            detectable = item.recall.get(place.kind, 0.0) * _looked(item, episode.position)
+            look = Look(at=item.ended_at, pass_id=item.id, seen=None, detectable=detectable)
+            if detectable >= LEAST_DETECTABLE and episode.miss(look):
+                events += self._judge(place, episode, cause=item.id, again=False)
+        return events
+
+    def _in_view(self, item: Pass) -> set[str]:
+        if item.h3_resolution == INDEX_RESOLUTION:
+            cells: Iterable[str] = item.looked
+        elif item.h3_resolution > INDEX_RESOLUTION:
+            cells = {h3.cell_to_parent(cell, INDEX_RESOLUTION) for cell in item.looked}
+        else:
+            cells = (child for cell in item.looked for child in h3.cell_to_children(cell, INDEX_RESOLUTION))
+        return {id for cell in cells for id in self._cells.get(cell, ())}
+
+    # What follows from it
+
+    def _judge(self, place: Place, episode: Episode, *, cause: str, again: bool) -> list[CaseEvent]:
+        """Move an episode to the state its belief asks for, and say what happened."""
+        episode.refresh(place.kind)
+        if episode is not place.now or episode.state is State.CLOSED:
+            return []
+        if episode.state in REFUSABLE:
+            return self._judge_candidate(place, episode, cause)
+        gone = episode.gone(place.kind)
+        if gone is not None:
+            event = "verified" if episode.state is State.HANDLED else "closed"
+            episode.state, episode.closed_at = State.CLOSED, gone
+            return [self._event(place, episode, event, cause, _told(episode))]
+        moved = self._moved(place, episode, cause)
+        if again and not moved:
+            return [self._event(place, episode, "confirmed", cause, ())]
+        return moved
+
+    def _judge_candidate(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
+        if episode.probability >= OPENS_AT:
+            episode.state = State.OPEN
+            episode.opened_at = episode.crossed(place.kind, OPENS_AT)
+            event = "opened" if episode.number == 1 else "rebounded"
+            return [self._event(place, episode, event, cause, recipients(episode.owners))]
+        given_up = episode.probability <= DISMISSES_AT
+        episode.state = State.DISMISSED if given_up else State.CANDIDATE
+        return []
+
+    def _moved(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
+        """Tell the right owner when better positions show that another one was told."""
+        told = _told(episode)
+        p = {share.area: share.p for share in episode.owners}
+        best = next(iter(recipients(episode.owners)), None)
+        if best is None or best in told or p[best] < MOVES_AT or any(p.get(area, 0.0) > LEAVES_AT for area in told):
+            return []
+        return [self._event(place, episode, "moved", cause, (best,))]
+
+    def _event(
+        self, place: Place, episode: Episode, event: str, cause: str, to: tuple[str, ...]
+    ) -> CaseEvent:
+        episode.alerts += [Alert(recipient, event, self._clock) for recipient in to]
+        return CaseEvent(
+            id=derived_id("event", episode.id, event, cause),
+            event=event,
+            at=self._clock,
+            case=place.case(episode),
+            recipients=to,
+        )
+
+    def _owners(self, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
+        return owners(self._areas, lat, lon, covariance)
+
+    def _index(self, place: Place) -> None:
+        lat, lon, _ = place.now.position
+        self._grid.put(place.id, place.matter, lat, lon)
+        cells = set(h3.grid_disk(h3.latlng_to_cell(lat, lon, INDEX_RESOLUTION), 1))
+        for cell in place.cells - cells:
+            self._cells[cell].discard(place.id)
+        for cell in cells - place.cells:
+            self._cells.setdefault(cell, set()).add(place.id)
+        place.cells = cells
+
+
+def _score(
+    sighting: Sighting, known: list[Sighting], lat: float, lon: float, covariance: Covariance
+) -> float | None:
+    """How badly a sighting fits a known thing (smaller is better); None when it is another one."""
+    beside = [other for other in known if other.pass_id == sighting.pass_id]
+    distance, volume = distance2(sighting, lat, lon, covariance)
+    if beside:
+        return distance + volume if same_bank(sighting, beside, lat, lon) else None
+    return distance + volume if distance <= GATE else None
+
+
+def _begun(place: Place, sighting: Sighting) -> Episode:
+    previous = place.episodes[-1] if place.episodes else None
+    episode = Episode(
+        id=derived_id("case", sighting.id),
+        number=1 if previous is None else previous.number + 1,
+        previous=None if previous is None else previous.id,
+    )
+    place.episodes.append(episode)
+    return episode
+
+
+def _told(episode: Episode) -> tuple[str, ...]:
+    """Who has heard of an episode, each once, in the order they heard."""
+    return tuple(dict.fromkeys(alert.recipient for alert in episode.alerts))
+
+
+def _looked(item: Pass, position: tuple[float, float, Covariance]) -> float:
+    """Probability that the pass had the thing in clear view, over where the thing may be."""
+    lat, lon, covariance = position
+    cell = h3.latlng_to_cell(lat, lon, item.h3_resolution)
+    own = item.looked.get(cell, 0.0)
+    others = [item.looked.get(other, 0.0) for other in h3.grid_disk(cell, 1) if other != cell]
+    side_m = h3.average_hexagon_edge_length(item.h3_resolution, unit="m")
+    certain = side_m**2 / (side_m**2 + (covariance[0] + covariance[2]) / 2)  # weight of the cell it is thought to be in
+    return certain * own + (1 - certain) * sum(others) / len(others)
+
+
+def _object(sightings: list[Sighting], lat: float, lon: float, covariance: Covariance) -> Anchor:
+    ee, en, nn = covariance
+    return Anchor(
+        kind=sightings[0].kind,
+        lat=round(lat, 7),
+        lon=round(lon, 7),
+        covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
+        sightings=tuple(s.id for s in sightings),
+    )

@@ -1,0 +1,104 @@
+"""Identity: whether a sighting is of a thing that is known already.
+
+Two sightings of different passes are of one thing when they agree within their errors (Mahalanobis distance on both
+covariances). Two sightings of one pass are two things already: only a bank of the same things, standing side by side,
+is one disorder.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from ingest.geo import Floats, latlon_from_offset, offset_from_latlon
+from vision.sighting import Covariance, Sighting
+
+GATE = 9.21  # chi² with two degrees of freedom at 99 %
+FLOOR_M = 1.0  # a heap, a bank of bins or a stall has a size, and errors are never quite what they claim
+BANK_M = 3.0  # things of one kind seen in one pass this close to each other are one disorder
+BANK_REACH_M = 8.0  # from a bank's middle; a row longer than that is more than one disorder
+FARTHEST_M = 40.0  # however vague the positions, things farther apart than this are never taken for one
+FUSED_FLOOR_M = 0.3
+
+
+def matrix(covariance: Covariance) -> Floats:
+    ee, en, nn = covariance
+    return np.array([[ee, en], [en, nn]])
+
+
+def fuse(sightings: Sequence[Sighting]) -> tuple[float, float, Covariance]:
+    """(lat, lon, covariance) of the thing that these sightings are of.
+
+    Sightings of one pass share their vehicle's error: they are averaged first, and passes fused in information form.
+    """
+    lat0, lon0 = sightings[0].lat, sightings[0].lon
+    passes: dict[str, list[Sighting]] = {}
+    for sighting in sightings:
+        passes.setdefault(sighting.pass_id, []).append(sighting)
+    information, weighted = np.zeros((2, 2)), np.zeros(2)
+    for group in passes.values():
+        spots = np.array([_enu(s, lat0, lon0) for s in group])
+        # Members of a bank stand apart: their mean is the middle, no surer than the surest of them.
+        spread = min((matrix(s.covariance_m2) for s in group), key=lambda m: float(np.trace(m)))
+        inverse = np.linalg.inv(spread + 1e-4 * np.eye(2))
+        information += inverse
+        weighted += inverse @ spots.mean(axis=0)
+    covariance = np.linalg.inv(information)
+    east, north = covariance @ weighted
+    covariance = covariance + FUSED_FLOOR_M**2 * np.eye(2)
+    lat, lon = latlon_from_offset(lat0, lon0, float(east), float(north))
+    return lat, lon, (float(covariance[0, 0]), float(covariance[0, 1]), float(covariance[1, 1]))
+
+
+def distance2(sighting: Sighting, lat: float, lon: float, covariance: Covariance) -> tuple[float, float]:
+    """(squared Mahalanobis distance, log determinant of its covariance) of a sighting from a known thing."""
+    apart = np.array(_enu(sighting, lat, lon))
+    spread = matrix(sighting.covariance_m2) + matrix(covariance) + FLOOR_M**2 * np.eye(2)
+    if float(np.hypot(*apart)) > FARTHEST_M:
+        return math.inf, 0.0
+    return float(apart @ np.linalg.solve(spread, apart)), float(np.log(np.linalg.det(spread)))
+
+
+def same_bank(sighting: Sighting, others: Sequence[Sighting], lat: float, lon: float) -> bool:
+    """True when a sighting stands beside others of its own pass, as one disorder with them."""
+    nearest = min(math.hypot(*_enu(sighting, o.lat, o.lon)) for o in others)
+    return nearest <= BANK_M and math.hypot(*_enu(sighting, lat, lon)) <= BANK_REACH_M
+
+
+class Grid:
+    """An index of points in squares of about 50 m. Cost of a look-up depends on the reach, not on what is stored."""
+
+    STEP_DEG = 50.0 / 111_000.0
+
+    def __init__(self) -> None:
+        self._squares: dict[tuple[str, int, int], set[str]] = {}
+        self._at: dict[str, tuple[str, int, int]] = {}
+
+    def put(self, id: str, kind: str, lat: float, lon: float) -> None:
+        """Add a point, or move it."""
+        square = (kind, *self._square(lat, lon))
+        before = self._at.get(id)
+        if before == square:
+            return
+        if before is not None:
+            self._squares[before].discard(id)
+        self._squares.setdefault(square, set()).add(id)
+        self._at[id] = square
+
+    def near(self, kind: str, lat: float, lon: float, reach_m: float) -> Iterator[str]:
+        """Ids of the points of a kind in the squares within reach, in a fixed order."""
+        row, column = self._square(lat, lon)
+        rows = math.ceil(reach_m / 50.0)
+        columns = math.ceil(reach_m / 50.0 / max(0.05, math.cos(math.radians(lat))))
+        for r in range(row - rows, row + rows + 1):
+            for c in range(column - columns, column + columns + 1):
+                yield from sorted(self._squares.get((kind, r, c), ()))
+
+    def _square(self, lat: float, lon: float) -> tuple[int, int]:
+        return math.floor(lat / self.STEP_DEG), math.floor(lon / self.STEP_DEG)
+
+
+def _enu(sighting: Sighting, lat: float, lon: float) -> tuple[float, float]:
+    return offset_from_latlon(sighting.lat, sighting.lon, lat, lon)

@@ -1,0 +1,136 @@
+"""Place: everything known about one disorder at one place: its sightings, looks and episodes."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from dispatcher.belief import Look, believe, gone_since
+from dispatcher.case import Alert, Case, Share, State
+from dispatcher.identity import fuse
+from vision.sighting import Covariance, Sighting
+
+Owners = Callable[[float, float, Covariance], tuple[Share, ...]]
+
+
+@dataclass(slots=True)
+class Episode:
+    """One case: from the first sighting until it was verified gone."""
+
+    id: str
+    number: int
+    previous: str | None
+    state: State = State.CANDIDATE
+    sightings: list[Sighting] = field(default_factory=list)  # in order of arrival
+    looks: list[Look] = field(default_factory=list)  # in order of capture time, one a pass
+    opened_at: datetime | None = None
+    closed_at: datetime | None = None
+    probability: float = 0.0
+    alerts: list[Alert] = field(default_factory=list)
+    owners: tuple[Share, ...] = ()
+    position: tuple[float, float, Covariance] = (0.0, 0.0, (0.0, 0.0, 0.0))
+
+    @property
+    def first_seen_at(self) -> datetime:
+        return min(s.seen_at for s in self.sightings)
+
+    @property
+    def last_seen_at(self) -> datetime:
+        return max(s.seen_at for s in self.sightings)
+
+    def add(self, sighting: Sighting, owners: Owners) -> None:
+        """Take a sighting: it counts once a pass, and replaces a miss of the same pass."""
+        self.sightings.append(sighting)
+        same = [s for s in self.sightings if s.pass_id == sighting.pass_id]
+        look = Look(
+            at=min(s.seen_at for s in same),
+            pass_id=sighting.pass_id,
+            seen=max(s.confidence for s in same),
+            detectable=1.0,
+        )
+        self.looks = [other for other in self.looks if other.pass_id != sighting.pass_id]
+        self._insert(look)
+        self.position = fuse(self.sightings)
+        self.owners = owners(*self.position)
+
+    def miss(self, look: Look) -> bool:
+        """Take a look that reported nothing. False when it says nothing about this episode."""
+        if look.at <= self.first_seen_at or any(other.pass_id == look.pass_id for other in self.looks):
+            return False
+        self._insert(look)
+        return True
+
+    def gone(self, kind: str) -> datetime | None:
+        """The look that verified it gone, if one did."""
+        return gone_since(self.looks, believe(self.looks, kind))
+
+    def crossed(self, kind: str, threshold: float) -> datetime | None:
+        """The first look after which the belief stood at a threshold or above."""
+        beliefs = believe(self.looks, kind)
+        return next((look.at for look, p in zip(self.looks, beliefs, strict=True) if p >= threshold), None)
+
+    def refresh(self, kind: str) -> None:
+        self.probability = believe(self.looks, kind)[-1]
+
+    def _insert(self, look: Look) -> None:
+        insort(self.looks, look, key=lambda other: (other.at, other.pass_id))
+
+
+@dataclass(slots=True)
+class Place:
+    """The episodes of one disorder at one place, oldest first."""
+
+    id: str
+    kind: str
+    matter: str
+    episodes: list[Episode]
+    cells: set[str] = field(default_factory=set)  # H3 cells it is indexed under
+
+    @property
+    def now(self) -> Episode:
+        return self.episodes[-1]
+
+    def episode_at(self, time: datetime) -> Episode | None:
+        """The episode a look at `time` belongs to; None when it comes after the last one was closed."""
+        for episode in self.episodes:
+            if episode.closed_at is None or time <= episode.closed_at:
+                return episode
+        return None
+
+    def case(self, episode: Episode) -> Case:
+        """A snapshot of one episode."""
+        lat, lon, covariance = episode.position
+        best = max(episode.sightings, key=lambda s: (_has_picture(s), s.confidence))
+        return Case(
+            id=episode.id,
+            kind=self.kind,
+            matter=self.matter,
+            state=episode.state,
+            lat=round(lat, 7),
+            lon=round(lon, 7),
+            covariance_m2=_rounded(covariance),
+            probability=round(episode.probability, 4),
+            opened_at=episode.opened_at,
+            closed_at=episode.closed_at,
+            episode=episode.number,
+            previous=episode.previous,
+            first_seen_at=episode.first_seen_at,
+            last_seen_at=episode.last_seen_at,
+            sightings=tuple(s.id for s in episode.sightings),
+            passes=len({s.pass_id for s in episode.sightings}),
+            owners=episode.owners,
+            alerts=tuple(episode.alerts),
+            confidence=max(s.confidence for s in episode.sightings),
+            evidence=best.evidence,
+        )
+
+
+def _rounded(covariance: Covariance) -> Covariance:
+    ee, en, nn = covariance
+    return round(ee, 4), round(en, 4), round(nn, 4)
+
+
+def _has_picture(sighting: Sighting) -> bool:
+    return sighting.evidence is not None and sighting.evidence.uri is not None

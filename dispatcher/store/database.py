@@ -1,0 +1,70 @@
+"""Opening the database. SQLite here; what is particular to it stays in this file."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from sqlalchemy import Engine, QueuePool, create_engine, event, insert, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError
+
+from dispatcher.store import tables
+
+BUSY_MS = 15_000  # how long a writer waits for the writer of another process
+
+
+class StoreUnavailable(OSError):
+    """The store cannot be opened: no such folder, not writable, no database, or made by another version."""
+
+
+def connect(url: str) -> Engine:
+    """Open or create the database at `url`. Raises StoreUnavailable."""
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            raise StoreUnavailable(f"store {parsed.render_as_string()}: only sqlite:// is supported")
+        in_memory = parsed.database in (None, "", ":memory:")
+        # A database in memory belongs to its connection: one connection for all, and the pool makes threads take turns.
+        options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
+        engine = create_engine(parsed, connect_args={"check_same_thread": False}, **options)
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+        _create(engine)
+    except (DatabaseError, ArgumentError) as error:
+        raise StoreUnavailable(f"store {url} cannot be opened: {getattr(error, 'orig', None) or error}") from error
+    return engine
+
+
+def writer(engine: Engine) -> Engine:
+    """The same engine, whose transactions take the write lock as they begin."""
+    return engine.execution_options(write=True)
+
+
+def _create(engine: Engine) -> None:
+    with writer(engine).begin() as connection:
+        tables.metadata.create_all(connection)
+        stored = dict(connection.execute(select(tables.meta.c.name, tables.meta.c.value)).tuples().all())
+        if not stored:
+            # Readers compare `log` to notice that they resume in another store, where their seq means nothing.
+            rows = [{"name": "schema", "value": tables.SCHEMA}, {"name": "log", "value": secrets.token_hex(8)}]
+            connection.execute(insert(tables.meta), rows)
+        elif stored.get("schema") != tables.SCHEMA:
+            raise StoreUnavailable(f"store has schema {stored.get('schema')}, this version reads {tables.SCHEMA}")
+
+
+def _prepare(connection: Any, _record: Any) -> None:
+    """WAL: readers never wait for the writer nor the writer for them.
+
+    synchronous=FULL syncs the log at every commit. NORMAL would survive a killed process, but not a power cut, and
+    what was acknowledged must stay; appends come in batches, so it is one sync a batch.
+    """
+    connection.isolation_level = None  # we say BEGIN ourselves: the driver would begin only at the first write
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Any) -> None:
+    """A reader gets one snapshot; a writer the lock at once, since a later upgrade could fail with a stale snapshot."""
+    write = connection.get_execution_options().get("write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,85 @@
+"""What the store gives back: frozen rows, and the questions they answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Document = dict[str, Any]
+
+
+class Delivery(StrEnum):
+    """How far an alert has come on one channel. Never mixed with the state of the case."""
+
+    WAITING = "waiting"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseFilter:
+    """Which cases to list. A field that is None does not narrow."""
+
+    state: str | None = None
+    matter: str | None = None
+    area: str | None = None  # code of any layer: cases owned by it or below it, or told to somebody there
+    unowned: bool | None = None
+    limit: int = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCase:
+    """A case as it stands. `raised` orders a list by what last called for attention."""
+
+    id: str
+    area: str | None  # most probable owner; None when unowned
+    raised: int  # seq of the last event that was told to somebody, else of the first event
+    updated: int  # seq of the last event
+    document: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEvent:
+    """One entry of the event log. `document` is the case right after it."""
+
+    seq: int  # counts up, never given twice
+    id: str
+    case: str
+    event: str
+    at: str  # RFC 3339
+    recipients: tuple[str, ...]
+    document: Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Cases, the last raised first, and the place in the log they rest on: listen on from `seq` to miss nothing."""
+
+    log: str  # which log `seq` counts in; another store has another one
+    seq: int
+    total: int  # how many match, also beyond the limit
+    cases: list[StoredCase]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseCount:
+    """How many cases share a state, a matter and an owner."""
+
+    state: str
+    matter: str
+    area: str | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Counts over everything stored, all read at one moment."""
+
+    log: str
+    seq: int
+    counts: tuple[CaseCount, ...]
+    opened_since: int  # cases opened at or after the time asked for
+    alerts: int
+    inputs: int
+    rejected: int

@@ -1,0 +1,156 @@
+"""Store: everything the dispatcher decided, on SQLite. The event log is the truth; the rest follows from it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
+
+from dispatcher.case import Anchor, CaseEvent
+from dispatcher.store import reading, tables
+from dispatcher.store.database import connect, writer
+from dispatcher.store.project import dumps, project, stored_event
+from dispatcher.store.rows import CaseFilter, Document, Listing, StoredCase, StoredEvent, Summary
+from ingest.envelope import Envelope
+from ingest.frame import rfc3339
+from ingest.rejected import Rejected
+
+PAGE = 500  # rows read or ids asked for in one statement
+
+Identified = TypeVar("Identified", Envelope, CaseEvent)
+
+
+class Store:
+    """One database. Any number of threads and processes may read it while one of them writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._writer = writer(engine)
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open or create `sqlite:///path.db`, or `sqlite://` in memory. Raises StoreUnavailable."""
+        return cls(connect(url))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def append(
+        self, inputs: Sequence[Envelope] = (), events: Sequence[CaseEvent] = (), anchors: Sequence[Anchor] = ()
+    ) -> int:
+        """Keep inputs and what followed from them, all or nothing; on return they are on disk.
+
+        Inputs and events whose id is already stored change nothing, so a repeated batch is harmless. An anchor replaces
+        the one with the same first sighting. Returns how many events were new.
+        """
+        with self._writer.begin() as connection:
+            for envelope in _new(connection, tables.inputs, inputs):
+                connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
+            new = _new(connection, tables.events, events)
+            for event in new:
+                project(connection, _logged(connection, event))
+            for anchor in anchors:
+                _keep_anchor(connection, anchor)
+        return len(new)
+
+    def reject(self, rejected: Rejected) -> None:
+        """Keep an input that was refused, with its reason, for inspection."""
+        with self._writer.begin() as connection:
+            connection.execute(insert(tables.rejected).values(document=dumps(rejected.document())))
+
+    def cases(self, where: CaseFilter | None = None) -> Listing:
+        """The cases as they stand, the last raised first."""
+        with self._engine.begin() as connection:
+            return reading.listing(connection, where or CaseFilter())
+
+    def case(self, id: str) -> tuple[StoredCase, list[StoredEvent]] | None:
+        """One case and what happened to it, oldest first; None when there is none."""
+        with self._engine.begin() as connection:
+            return reading.case(connection, id)
+
+    def events_after(self, seq: int, limit: int = PAGE) -> list[StoredEvent]:
+        """The next entries of the log. `seq` 0 is its start."""
+        query = select(tables.events).where(tables.events.c.seq > seq).order_by(tables.events.c.seq).limit(limit)
+        with self._engine.begin() as connection:
+            return [stored_event(row) for row in connection.execute(query)]
+
+    def inputs(self) -> Iterator[str]:
+        """Every accepted input in the order of arrival, one JSON line each: replaying them gives every decision again.
+
+        Reads page by page, so a long replay holds no snapshot open and may write meanwhile.
+        """
+        seq = 0
+        while True:
+            query = select(tables.inputs).where(tables.inputs.c.seq > seq).order_by(tables.inputs.c.seq).limit(PAGE)
+            with self._engine.begin() as connection:
+                rows = connection.execute(query).all()
+            for row in rows:
+                yield row.line
+            if len(rows) < PAGE:
+                return
+            seq = rows[-1].seq
+
+    def objects(self) -> list[Document]:
+        """The permanent objects, as appended."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(select(tables.objects.c.document).order_by(tables.objects.c.id))
+            return [json.loads(document) for (document,) in rows]
+
+    def summary(self, since: datetime) -> Summary:
+        """Counts by state, matter and owner; `opened_since` counts from `since` on."""
+        with self._engine.begin() as connection:
+            return reading.summary(connection, rfc3339(since))
+
+    def rebuild(self) -> int:
+        """Make `cases` and `alerts` anew from the log. Returns the number of events read.
+
+        Objects are no projection of events: they come back by replaying the inputs.
+        """
+        with self._writer.begin() as connection:
+            for table in (tables.alerts, tables.cases):
+                connection.execute(delete(table))
+            for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
+                row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
+                project(connection, stored_event(row))
+            return connection.scalar(select(func.count()).select_from(tables.events)) or 0
+
+
+def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> list[Identified]:
+    """The items whose id is not stored yet, each id once, in order. The write lock keeps the answer true."""
+    first = {item.id: item for item in reversed(items)}
+    ids = list(first)
+    for start in range(0, len(ids), PAGE):
+        known = select(table.c.id).where(table.c.id.in_(ids[start : start + PAGE]))
+        for id in connection.scalars(known):
+            del first[id]
+    return list(reversed(first.values()))
+
+
+def _logged(connection: Connection, event: CaseEvent) -> StoredEvent:
+    values: dict[str, Any] = {
+        "id": event.id,
+        "case": event.case.id,
+        "event": event.event,
+        "at": rfc3339(event.at),
+        "recipients": dumps(list(event.recipients)),
+        "document": dumps(event.document()),
+    }
+    seq = connection.execute(insert(tables.events).values(values)).inserted_primary_key
+    assert seq is not None  # a single-row insert always has one
+    row = values | {"seq": seq[0], "recipients": event.recipients, "document": event.document()}
+    return StoredEvent(**row)
+
+
+def _keep_anchor(connection: Connection, anchor: Anchor) -> None:
+    id = anchor.sightings[0]
+    connection.execute(delete(tables.objects).where(tables.objects.c.id == id))
+    connection.execute(insert(tables.objects).values(id=id, kind=anchor.kind, document=dumps(anchor.document())))

@@ -1,0 +1,184 @@
+"""Card: what is known about a released model, and its weights, checked.
+
+A released model is a folder `models/<name>/`: the file, `card.toml` (written by hand) and `measured.toml` (written by
+`python -m vision.calibrate`: thresholds, calibration, recall, metrics). Facts of a model live there, not in settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+MODELS = Path(__file__).parent
+UNMEASURED_THRESHOLD = 0.25
+
+
+class ModelUnusable(RuntimeError):
+    """A model's card or file is missing, damaged or not what it claims to be. The message names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What was measured for one class of a model, on pictures that training never saw."""
+
+    threshold: float  # raw scores above it are reported; best F1
+    slope: float  # of the calibration: p = sigmoid(slope * logit(score) + offset)
+    offset: float
+    recall: float  # of things in clear view, at that threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A released model, as card.toml and measured.toml tell it."""
+
+    name: str
+    folder: Path
+    file: str  # relative to `folder`
+    sha256: str
+    size_bytes: int
+    head: str  # what the output means: a key of `vision.postprocess.HEADS`
+    stride: int  # pixels
+    shape_hw: tuple[int, int]  # input, pixels
+    classes: tuple[str, ...]  # in the order of the model's output
+    measured: Mapping[str, Measured]  # by class
+    metrics: Mapping[str, Any]  # tables by split
+    licence: str
+    data: str
+    recipe: str
+    intended_use: str
+    limits: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        return self.folder / self.file
+
+    @property
+    def version(self) -> str:
+        """What sightings and passes carry as `model`: "streetscape-v1@sha256:…"."""
+        return f"{self.name}@sha256:{self.sha256}"
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """By class, in the order of `classes`."""
+        return tuple(self.measured[kind].threshold for kind in self.classes)
+
+    @property
+    def recall(self) -> dict[str, float]:
+        """By class: what passes carry."""
+        return {kind: self.measured[kind].recall for kind in self.classes}
+
+    def calibrated(self, kind: str, score: float) -> float:
+        """The probability that a detection of raw `score` (0–1) shows a thing of `kind`."""
+        known = self.measured[kind]
+        score = min(max(score, 1e-6), 1.0 - 1e-6)
+        return 1.0 / (1.0 + math.exp(-(known.slope * math.log(score / (1.0 - score)) + known.offset)))
+
+
+def find_card(name: str, *, root: Path = MODELS) -> Card:
+    """The card of a shipped model. Raises ModelUnusable, listing those there are, when it is none."""
+    names = _names(root)
+    if name not in names:
+        raise ModelUnusable(f"no model {name!r} in {root}; there are: {', '.join(names) or 'none'}")
+    return read_card(root / name)
+
+
+def shipped_models(*, root: Path = MODELS) -> list[Card]:
+    """The cards of all detectors that ship, by name: where two know a class, the first has it."""
+    return [read_card(root / name) for name in _names(root)]
+
+
+def read_card(folder: Path, *, unmeasured: bool = False) -> Card:
+    """Read a model's card. Raises ModelUnusable. `unmeasured` takes neutral numbers: for measuring them."""
+    doc = _toml(folder / "card.toml")
+    try:
+        height, width = doc["shape_hw"]
+        classes = tuple(doc["classes"])
+        known: dict[str, Measured] = {}
+        metrics: dict[str, Any] = {}
+        if not unmeasured:
+            known, metrics = _measured(folder, doc["sha256"], classes)
+        return Card(
+            folder=folder,
+            shape_hw=(int(height), int(width)),
+            classes=classes,
+            measured=MappingProxyType(known or dict.fromkeys(classes, Measured(UNMEASURED_THRESHOLD, 1.0, 0.0, 1.0))),
+            metrics=MappingProxyType(metrics),
+            limits=tuple(doc["limits"]),
+            **{name: doc[name] for name in ("name", "file", "sha256", "size_bytes", "head", "stride")},
+            **{name: doc[name].strip() for name in ("licence", "data", "recipe", "intended_use")},
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelUnusable(f"{folder / 'card.toml'} lacks or garbles {error}") from error
+
+
+def load_weights(card: Card) -> bytes:
+    """The bytes of the model file, compared with the card's sha256. Raises ModelUnusable, saying what to do."""
+    return checked_bytes(card.path, sha256=card.sha256, size_bytes=card.size_bytes)
+
+
+def checked_bytes(path: Path, *, sha256: str, size_bytes: int) -> bytes:
+    """The bytes of a released file. Raises ModelUnusable when it is missing, cut short or altered."""
+    remedy = "put the released file back (`git checkout -- models` in a clone, or install Jiexun again)"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelUnusable(f"model file {path} cannot be read ({error.strerror}): {remedy}") from None
+    if len(data) < size_bytes:
+        raise ModelUnusable(f"model file {path} is cut short, {len(data):,} of {size_bytes:,} bytes: {remedy}")
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise ModelUnusable(f"model file {path} is not the one released: sha256 {found}, card {sha256}: {remedy}")
+    return data
+
+
+def file_facts(path: Path) -> tuple[str, int]:
+    """(sha256, size in bytes) of a model file, for its card."""
+    data = path.read_bytes()
+    return hashlib.sha256(data).hexdigest(), len(data)
+
+
+def restamp(folder: Path) -> bool:
+    """Write sha256 and size of the model file now there into card.toml; True when that changed it."""
+    path = folder / "card.toml"
+    before = path.read_text(encoding="utf8")
+    sha256, size_bytes = file_facts(folder / _toml(path)["file"])
+    text = re.sub(r'(?m)^sha256 = ".*"$', f'sha256 = "{sha256}"', before, count=1)
+    text = re.sub(r"(?m)^size_bytes = .*$", f"size_bytes = {size_bytes}", text, count=1)
+    if text != before:
+        path.write_text(text, encoding="utf8")
+    return text != before
+
+
+def _names(root: Path) -> list[str]:
+    return sorted(p.parent.name for p in root.glob("*/card.toml") if _toml(p).get("task") == "detect")
+
+
+def _measured(folder: Path, sha256: str, classes: tuple[str, ...]) -> tuple[dict[str, Measured], dict[str, Any]]:
+    path = folder / "measured.toml"
+    doc = _toml(path)
+    remedy = f"run `python -m vision.calibrate --data DIR --model {folder.name}`"
+    if doc.get("sha256") != sha256:
+        raise ModelUnusable(f"{path} was measured on another model file than card.toml names: {remedy}")
+    missing = [kind for kind in classes if kind not in doc.get("class", {})]
+    if missing:
+        raise ModelUnusable(f"{path} says nothing of {', '.join(missing)}: {remedy}")
+    numbers = {kind: doc["class"][kind] for kind in classes}
+    known = {k: Measured(n["threshold"], n["slope"], n["offset"], n["recall"]) for k, n in numbers.items()}
+    return known, doc.get("metrics", {})
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf8"))
+    except OSError as error:
+        raise ModelUnusable(f"{path} cannot be read ({error.strerror}): a released model needs one") from None
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ModelUnusable(f"{path} is no TOML: {error}") from None

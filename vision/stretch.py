@@ -1,0 +1,214 @@
+"""Stretch: an open pass. One camera of one vehicle on one stretch of street, while it is driven."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import h3
+import numpy as np
+
+from ingest.frame import Frame, derived_id
+from ingest.geo import Floats, latlon_from_offset, offset_from_latlon
+from models.taxonomy import Taxonomy
+from vision.camera import Camera, picture_from_road, road_from_ground
+from vision.geotag import RANGE_LIMIT_M, accuracy_m, geotag
+from vision.look import H3_RESOLUTION, looked_cells
+from vision.sighting import Covariance, Evidence, Pass, Sighting
+from vision.track import Spot, Track, associate
+
+PLACE_RESOLUTION = 6  # H3, about 36 km²: the key of the topics; a pass is cut where it leaves its cell
+LONGEST = timedelta(minutes=10)
+SILENCE = timedelta(seconds=90)  # no frame for so long: the next one begins a new pass
+LOST = timedelta(seconds=4)  # a thing unseen for so long has left the view (it is sent at most 5 s after)
+SAME_BOX_IOU = 0.6  # two boxes of one group that overlap more are one thing that the model named twice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a detector reported in one frame, calibrated."""
+
+    kind: str
+    confidence: float
+    box_xyxy: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a stretch needs to know beside its frames."""
+
+    camera: Camera
+    taxonomy: Taxonomy
+    model: str  # "streetscape-v1@sha256:…"
+    recall: Mapping[str, float]
+    picture: Callable[[Frame, tuple[float, float, float, float]], Evidence]  # make and store the evidence
+
+
+@dataclass(slots=True)
+class Stretch:
+    """The open pass of one camera."""
+
+    context: Context
+    first: Frame
+    last: Frame = field(init=False)
+    tracks: list[Track] = field(default_factory=list)
+    looked: dict[str, float] = field(default_factory=dict)
+    too_far: int = 0  # boxes not placed
+
+    def __post_init__(self) -> None:
+        self.last = self.first
+
+    @property
+    def id(self) -> str:
+        return derived_id("pass", self.first.id, self._place(self.first))
+
+    def ends_before(self, frame: Frame) -> bool:
+        """True when `frame` belongs to the next pass."""
+        return (
+            frame.time - self.first.time > LONGEST
+            or frame.time - self.last.time > SILENCE
+            or self._place(frame) != self._place(self.first)
+        )
+
+    def see(self, frame: Frame, found: list[Found]) -> list[Sighting]:
+        """Take one frame in order of time. Returns the sightings of the things that have left the view."""
+        for cell, p in looked_cells(self.context.camera, frame.size_wh, frame.fix).items():
+            self.looked[cell] = max(self.looked.get(cell, 0.0), p)
+        by_group: dict[str, list[Spot]] = {}
+        for group, spot in self._placed(frame, found):
+            by_group.setdefault(group, []).append(spot)
+        for group, spots in sorted(by_group.items()):
+            mine = [t for t in self.tracks if self._group(t) == group]
+            rest = [t for t in self.tracks if self._group(t) != group]
+            self.tracks = rest + associate(mine, spots)
+        self.last = frame
+        return [self._send(t) for t in self.tracks if not t.sent and self._gone(t, frame)]
+
+    def close(self) -> list[Sighting | Pass]:
+        """End the pass: what is still in view, and the pass itself."""
+        rest: list[Sighting | Pass] = [self._send(t) for t in self.tracks if not t.sent]
+        return [*rest, self._pass()]
+
+    def _placed(self, frame: Frame, found: list[Found]) -> list[tuple[str, Spot]]:
+        """The frame's things on the ground of this pass, each with its identity group."""
+        boxes = _once(found, self.context.taxonomy)
+        xyxy = np.array([f.box_xyxy for _, _, f in boxes], np.float64).reshape(-1, 4)
+        spots = geotag(xyxy, frame.size_wh, self.context.camera, frame.fix)
+        self.too_far += len(boxes) - len(spots.keep)
+        origin = np.array(self._offset(frame))
+        out = []
+        for i, enu, covariance in zip(spots.keep.tolist(), spots.enu, spots.covariance, strict=True):
+            group, rank, thing = boxes[i]
+            spot = Spot(
+                frame=frame,
+                box_xyxy=thing.box_xyxy,
+                kind=thing.kind,
+                confidence=thing.confidence,
+                enu=origin + enu,
+                covariance=covariance,
+                accuracy_m=accuracy_m(frame.fix),
+                rank=rank,
+            )
+            out.append((group, spot))
+        return out
+
+    def _gone(self, track: Track, frame: Frame) -> bool:
+        """True when a thing is out of view, or was long not found where it should be."""
+        if track.spots[-1].frame is frame:
+            return False
+        if frame.time - track.spots[-1].frame.time > LOST:
+            return True
+        fix, camera = frame.fix, self.context.camera
+        if fix.heading_deg is None:
+            return False
+        away = (track.enu - np.array(self._offset(frame))).reshape(1, 2)
+        road = road_from_ground(away, fix.heading_deg + camera.yaw_deg)
+        u, v = picture_from_road(road, frame.size_wh, camera)[0]
+        width, height = frame.size_wh
+        return not (0 <= u <= width and v <= 1.5 * height and np.hypot(*away[0]) <= RANGE_LIMIT_M)
+
+    def _send(self, track: Track) -> Sighting:
+        track.sent = True
+        kind, confidence = track.verdict()
+        matter = self.context.taxonomy.matter_of_kind(kind)
+        origin = self.first.fix
+        east, north = track.enu
+        lat, lon = latlon_from_offset(origin.lat, origin.lon, float(east), float(north))
+        shared = float(np.mean([s.accuracy_m for s in track.spots])) ** 2 * np.eye(2)
+        first, best = track.spots[0], track.best
+        if best.kind != kind:
+            best = max((s for s in track.spots if s.kind == kind), key=lambda s: s.confidence)
+        return Sighting(
+            id=derived_id("sighting", first.frame.id, self._group(track), str(first.rank)),
+            pass_id=self.id,
+            vehicle=self.first.vehicle,
+            camera=self.first.camera,
+            kind=kind,
+            matter=matter,
+            confidence=round(confidence, 4),
+            seen_at=best.frame.time,
+            lat=round(lat, 7),
+            lon=round(lon, 7),
+            covariance_m2=_triple(track.covariance + shared),
+            shared_covariance_m2=_triple(shared),
+            frames=len({s.frame.id for s in track.spots}),
+            model=self.context.model,
+            evidence=self.context.picture(best.frame, best.box_xyxy) if matter else None,
+        )
+
+    def _pass(self) -> Pass:
+        return Pass(
+            id=self.id,
+            vehicle=self.first.vehicle,
+            camera=self.first.camera,
+            started_at=self.first.time,
+            ended_at=self.last.time,
+            model=self.context.model,
+            h3_resolution=H3_RESOLUTION,
+            looked={cell: p for cell, p in sorted(self.looked.items()) if p > 0},
+            recall=dict(self.context.recall),
+        )
+
+    def _group(self, track: Track) -> str:
+        return self.context.taxonomy.group_of_kind(track.spots[0].kind)
+
+    def _offset(self, frame: Frame) -> tuple[float, float]:
+        return offset_from_latlon(frame.fix.lat, frame.fix.lon, self.first.fix.lat, self.first.fix.lon)
+
+    @staticmethod
+    def _place(frame: Frame) -> str:
+        return str(h3.latlng_to_cell(frame.fix.lat, frame.fix.lon, PLACE_RESOLUTION))
+
+
+def _once(found: list[Found], taxonomy: Taxonomy) -> list[tuple[str, int, Found]]:
+    """(group, rank from left to right, thing) without the weaker of two boxes of a group on the same thing."""
+    kept: list[tuple[str, Found]] = []
+    for thing in sorted(found, key=lambda f: (-f.confidence, f.box_xyxy)):
+        group = taxonomy.group_of_kind(thing.kind)
+        if all(group != g or _iou(thing.box_xyxy, other.box_xyxy) < SAME_BOX_IOU for g, other in kept):
+            kept.append((group, thing))
+    ranks: dict[str, int] = {}
+    out = []
+    for group, thing in sorted(kept, key=lambda k: k[1].box_xyxy):
+        ranks[group] = ranks.get(group, -1) + 1
+        out.append((group, ranks[group], thing))
+    return out
+
+
+def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+    width = min(a[2], b[2]) - max(a[0], b[0])
+    height = min(a[3], b[3]) - max(a[1], b[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    both = width * height
+    return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
+
+
+def _triple(covariance: Floats) -> Covariance:
+    return (round(float(covariance[0, 0]), 4), round(float(covariance[0, 1]), 4), round(float(covariance[1, 1]), 4))
+
+
+def stale(stretch: Stretch, now: datetime) -> bool:
+    """True when a stretch has had no frame for so long that its pass is over."""
+    return now - stretch.last.time > SILENCE
