@@ -258,6 +258,8 @@ def _overlap_warnings(areas: Iterable[Area]) -> list[str]:
     warnings = []
     for layer in Layer:
         members = [area for area in areas if area.layer == layer]
+        if not members:
+            continue
         tree = STRtree([area.polygon for area in members])
         firsts, seconds = tree.query([area.polygon for area in members], predicate="intersects")
         for i, j in sorted((i, j) for i, j in zip(firsts, seconds, strict=True) if i < j):

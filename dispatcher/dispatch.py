@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.engine import Engine
-from ingest.envelope import Envelope, parse_envelope
+from ingest.envelope import Envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
 
@@ -35,12 +35,10 @@ class Dispatcher:
         self.engine = engine
         self._log = log
 
-    def recover(self, lines: Sequence[str]) -> int:
+    def recover(self, inputs: Iterable[Envelope]) -> None:
         """Bring a fresh engine to where the log's inputs left the last one. Nothing is told again."""
-        for line in lines:
-            envelope = parse_envelope(line)
+        for envelope in inputs:
             self.engine.read(parsed(envelope), made_at=envelope.time)
-        return len(lines)
 
     def read(self, envelope: Envelope) -> list[CaseEvent]:
         """Take one envelope. Raises ValueError for one that makes no sense; nothing is stored then."""

@@ -78,7 +78,7 @@ class Gaussian:
         In polar coordinates the mass of a standard normal is the integral of (1 - exp(-r²/2)) dθ / 2π round the
         border (Green's theorem). Along one edge at distance d that is an angle less a difference of Owen's T.
         """
-        rings = shapely.get_rings(shapely.orient_polygons(polygon))
+        rings = shapely.get_rings(shapely.get_parts(shapely.orient_polygons(polygon)))
         lonlat, ring = shapely.get_coordinates(rings, return_index=True)
         xy = (lonlat - (self.lon, self.lat)) @ self.whitened_from_deg.T
         start, step = xy[:-1], np.diff(xy, axis=0)

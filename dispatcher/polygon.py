@@ -40,7 +40,7 @@ def parsed_polygon(geometry: Any) -> tuple[Surface, str | None]:
 def _ring(ring: Any) -> Floats:
     try:
         xy = np.array([point[:2] for point in ring], dtype=np.float64)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError):
         raise ValueError("a ring's coordinates are not numbers") from None
     if xy.ndim != 2 or xy.shape[1] != 2 or len(xy) < 3 or not np.isfinite(xy).all():
         raise ValueError("a ring is not a list of at least 4 [lon, lat] positions")

@@ -143,6 +143,9 @@ def _located(folder: Path, pictures: list[str], *, now: datetime, zone: tzinfo) 
     elif tracks:
         hint = f", and of {len(tracks)} track files ({', '.join(path.name for path in tracks)}) none can be chosen"
     for file in pictures:
+        if not _is_text(file):
+            yield Rejected("the file name is not UTF-8: rename it", file=ascii(file)[1:-1])
+            continue
         try:
             data = read_picture(folder, file)
             size = read_header(data)
@@ -174,6 +177,11 @@ def _fix_of(exif: ExifFix, track: Track | None, now: datetime, hint: str) -> Fix
         )
     check_fix(fix, now=now)
     return fix
+
+
+def _is_text(name: str) -> bool:
+    """False for a name that the disk has in another encoding: it could not be told to anybody."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def _order(row: Row) -> tuple[datetime, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +16,10 @@ from ingest.source import inside
 
 TABLE = "frames.csv"
 REQUIRED = ("file", "time", "lat", "lon")
+MAX_SHOWN = 40  # characters of a bad cell that a reason repeats
 DEFAULT_VEHICLE = "vehicle-1"
 DEFAULT_CAMERA = "front"
+_NEWLINE = re.compile("\r\n|\n|\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +40,7 @@ def read_table(path: Path, *, now: datetime) -> tuple[list[Entry | Rejected], se
     follows it.
     """
     # a byte that is not UTF-8 spoils its own row only
-    lines = path.read_bytes().decode("utf-8-sig", errors="surrogateescape").splitlines()
+    lines = _NEWLINE.split(path.read_bytes().decode("utf-8-sig", errors="surrogateescape"))
     at, columns = _header(path.name, lines)
     found: list[Entry | Rejected] = []
     named: set[str] = set()
@@ -121,7 +124,7 @@ def _time(text: str) -> datetime:
     if not text:
         raise ValueError("the time is missing")
     try:
-        return parse_rfc3339(text)
+        return parse_rfc3339(text[:MAX_SHOWN])
     except (ValueError, OverflowError) as error:
         raise ValueError(f"the time cannot be read ({error}): write it as 2026-11-20T08:15:02.400Z") from None
 
@@ -142,5 +145,5 @@ def _optional(cells: dict[str, str], column: str, name: str) -> float | None:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{name} is not a number: {text!r}")
+        raise ValueError(f"{name} is not a number: {text[:MAX_SHOWN]!r}")
     return value

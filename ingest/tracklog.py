@@ -75,16 +75,14 @@ def read_nmea(path: Path) -> tuple[Track, list[Rejected]]:
             if hdop is not None and points and points[-1].fix.time.timetz() == hdop[0]:
                 points[-1] = replace(points[-1], fix=_with_hdop(points[-1].fix, hdop[1]))
         elif isinstance(sentence, pynmea2.RMC):
-            if not sentence.is_valid:
-                skipped["are void: the receiver had no fix"] += 1
-                continue
             try:
                 fix = _rmc_fix(sentence)
             except ValueError as error:
                 rejected.append(Rejected(f"line {n}: {error}", file=path.name))
                 continue
-            same = hdop is not None and fix.time.timetz() == hdop[0]
-            points.append(_Point(f"line {n}", _with_hdop(fix, hdop[1]) if same and hdop else fix))
+            if hdop is not None and fix.time.timetz() == hdop[0]:
+                fix = _with_hdop(fix, hdop[1])
+            points.append(_Point(f"line {n}", fix))
     rejected += [Rejected(f"{count} sentences {why}", file=path.name) for why, count in skipped.items()]
     return _track(path, points, rejected)
 
@@ -159,7 +157,10 @@ def _sentence(line: bytes, skipped: Counter[str]) -> Any:
     if text[3:6] not in ("RMC", "GGA"):
         return None
     try:
-        return pynmea2.parse(text, check=True)
+        sentence = pynmea2.parse(text, check=True)
+        if not isinstance(sentence, pynmea2.RMC) or sentence.is_valid:
+            return sentence
+        skipped["are void: the receiver had no fix"] += 1
     except pynmea2.ChecksumError:
         skipped["have a wrong checksum or none"] += 1
     except pynmea2.ParseError:

@@ -71,13 +71,7 @@ def open_video(
     start = track.start if start is None else start
     start = start.replace(microsecond=start.microsecond // 1000 * 1000)
     times_ms, size_wh = _times(path)
-    placed: list[tuple[int, Fix]] = []
-    unplaced: list[tuple[int, str]] = []
-    for ms in times_ms:
-        try:
-            placed.append((ms, track.at(start + timedelta(milliseconds=ms))))
-        except ValueError as error:
-            unplaced.append((ms, str(error)))
+    placed, unplaced = _placed(times_ms, track, start)
     mask = keep_mask([fix for _, fix in placed], every_m)
     rows = [
         Row(vehicle=vehicle, camera=camera, fix=fix, size_wh=size_wh, file=_moment(path, ms))
@@ -91,6 +85,18 @@ def open_video(
         rejected=tuple(_stretches(path, times_ms, unplaced)),
         left_out=len(placed) - len(rows),
     )
+
+
+def _placed(times_ms: list[int], track: Track, start: datetime) -> tuple[list[tuple[int, Fix]], list[tuple[int, str]]]:
+    """Frames with their fix, and those without, with the reason."""
+    placed: list[tuple[int, Fix]] = []
+    unplaced: list[tuple[int, str]] = []
+    for ms in times_ms:
+        try:
+            placed.append((ms, track.at(start + timedelta(milliseconds=ms))))
+        except ValueError as error:
+            unplaced.append((ms, str(error)))
+    return placed, unplaced
 
 
 def _times(path: Path) -> tuple[list[int], tuple[int, int]]:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
@@ -27,19 +26,6 @@ from vision.privacy import FaceBlur
 from vision.reporting import reporter
 from vision.sighting import enveloped
 from vision.worker import Output, Worker
-
-
-class Source(Protocol):
-    """A drive, or anything else that yields frames in order of time."""
-
-    @property
-    def rejected(self) -> Sequence[Rejected]: ...
-    @property
-    def repeats(self) -> int: ...
-    @property
-    def left_out(self) -> int: ...
-    def __len__(self) -> int: ...
-    def frames(self) -> Iterable[Frame | Rejected]: ...
 
 
 @dataclass(slots=True)
@@ -86,7 +72,7 @@ class Embedded:
         self.store = store
         self.engine = Engine(areas, taxonomy)
         self.dispatcher = Dispatcher(self.engine, store)
-        self.dispatcher.recover(list(store.inputs()))
+        self.dispatcher.recover(store.inputs())
         self.summary = Summary()
 
     def run(

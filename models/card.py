@@ -21,7 +21,7 @@ UNMEASURED_THRESHOLD = 0.25
 
 
 class ModelUnusable(RuntimeError):
-    """A model's card or file is missing, damaged or not what it claims to be. The message names it and says what to do."""
+    """A model's card or file is missing, damaged or not what it claims to be. The message says which and what to do."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw the demo areas round the sample drive: `.venv/bin/python scripts/sample_areas.py` writes datasets/sample/areas.geojson.
+"""Draw the demo areas round the sample drive into datasets/sample/areas.geojson: `python scripts/sample_areas.py`.
 
 The borders are invented and the file says so in every feature. Districts and streets carry their real names and
 codes (those on which both lists of ATTRIBUTION agree), communities invented ones. Neighbours share a border point
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import shapely
-from shapely import LineString, Point, Polygon
+from shapely import Geometry, LineString, Point
 
 from ingest.geo import latlon_from_offset
 
@@ -23,7 +23,7 @@ OUT = Path(__file__).parent.parent / "datasets" / "sample" / "areas.geojson"
 ORIGIN = (22.5350, 114.0600)  # where the drive begins; it runs 1 km north and drifts 43 m east
 SEED = 20261124
 FINEST_M = 30.0  # a border turns at least this often
-CROOKED = 0.09  # how far a border strays, as a part of its length
+CROOKED = 0.13  # how far a border strays, as a part of its length
 NOTE = "示意辖区，非官方边界"
 ATTRIBUTION = (
     "Demo polygons: drawn for Jiexun, not official borders. Names and codes of district and streets: "
@@ -92,18 +92,18 @@ def borders() -> list[LineString]:
     return drawn
 
 
-def communities() -> dict[str, Polygon]:
+def communities() -> dict[str, Geometry]:
     """Code -> polygon: the faces between the borders. Raises ValueError where the drawing does not close."""
     faces, cuts, dangles, bad = shapely.polygonize_full(borders())
     if not (cuts.is_empty and dangles.is_empty and bad.is_empty) or len(faces.geoms) != len(COMMUNITIES):
         raise ValueError(f"the borders enclose {len(faces.geoms)} faces, not {len(COMMUNITIES)}, or have loose ends")
     return {
-        code: next(face for face in faces.geoms if face.contains(Point(lonlat(inside))))
+        code: next(face for face in faces.geoms if shapely.contains(face, Point(lonlat(inside))))
         for code, (_, inside) in COMMUNITIES.items()
     }
 
 
-def feature(code: str, name: str, layer: str, parent: str | None, polygon: Polygon, *, invented: bool) -> str:
+def feature(code: str, name: str, layer: str, parent: str | None, polygon: Geometry, *, invented: bool) -> str:
     """One line of JSON."""
     properties = {"code": code, "name": name, "layer": layer, "parent": parent, "demo": True, "note": NOTE}
     if invented:
@@ -122,11 +122,11 @@ def collection() -> str:
         for street in STREETS
     }
     lines = [feature(*DISTRICT, "district", None, shapely.coverage_union_all(list(streets.values())), invented=False)]
-    for code, polygon in streets.items():
+    for code, polygon in sorted(streets.items()):
         lines.append(feature(code, STREETS[code], "street", DISTRICT[0], polygon, invented=False))
-    for code, polygon in faces.items():
+    for code, face in sorted(faces.items()):
         name = COMMUNITIES[code][0]
-        lines.append(feature(code, name, "community", f"{code[:9]}000", polygon, invented=True))
+        lines.append(feature(code, name, "community", f"{code[:9]}000", face, invented=True))
     head = json.dumps({"attribution": ATTRIBUTION}, ensure_ascii=False)[1:-1]
     return '{"type":"FeatureCollection",\n' + head + ',\n"features":[\n' + ",\n".join(lines) + "\n]}\n"
 

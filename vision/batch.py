@@ -13,7 +13,7 @@ TO_UNIT = np.float32(1 / 255)
 
 
 def portions(count: int, buckets: tuple[int, ...] = BUCKETS) -> list[int]:
-    """How to cut `count` pictures into batches of the bucket sizes, largest first: 7 is 4 + 2 + 1, nothing is padded."""
+    """How to cut `count` pictures into batches of the bucket sizes, largest first: 7 is 4 + 2 + 1, none is padded."""
     sizes = []
     for bucket in sorted(buckets, reverse=True):
         whole, count = divmod(count, bucket)

@@ -90,7 +90,7 @@ def label_path(picture: Path) -> Path:
 
 
 def parse_yaml(text: str) -> dict[str, Value]:
-    """The little YAML that a data.yaml needs: keys with a scalar, a list or a mapping of scalars, in block or flow style.
+    """The YAML that a data.yaml needs: keys with a scalar, a list or a mapping of scalars, in block or flow style.
 
     Raises ValueError with the line. Deeper nesting (`roboflow:`, a `download` script) is read over.
     """
@@ -123,8 +123,8 @@ def _block(lines: list[str]) -> Value:
 
 def _flow(text: str, number: int) -> Value:
     closing = {"[": "]", "{": "}"}[text[0]]
-    if not text.endswith(closing):
-        raise ValueError(f"line {number}: {text[0]!r} is not closed")
+    if not text.endswith(closing) or text.count("'") % 2 or text.count('"') % 2:
+        raise ValueError(f"line {number}: a bracket or quote is not closed")
     items = [item.strip() for item in re.findall(r"""(?:'[^']*'|"[^"]*"|[^,'"])+""", text[1:-1]) if item.strip()]
     return [_scalar(item) for item in items] if text[0] == "[" else _block(items or [":"])
 
@@ -132,14 +132,23 @@ def _flow(text: str, number: int) -> Value:
 def _scalar(text: str) -> str:
     if text[:1] == '"' and len(text) > 1 and text.endswith('"'):
         return str(ast.literal_eval(text))
+    if text in ("~", "null"):
+        return ""
     return text[1:-1].replace("''", "'") if text[:1] == "'" and text.endswith("'") else text
 
 
 def _stripped(line: str) -> str:
     """A line without indentation and comment; a # inside quotes is none."""
-    found = re.match(r"""(?:'[^']*'|"[^"]*"|(?<!\s)\#|^\#{0}[^#'"]|['"])*?(?=\s+\#|$)""", line.strip())
-    text = line.strip() if found is None else found[0]
-    return "" if text.startswith("#") else text.strip()
+    quote = ""
+    for i, char in enumerate(line):
+        before = line[i - 1] if i else " "
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"" and before in " \t[{,:":
+            quote = char
+        elif char == "#" and before in " \t":
+            return line[:i].strip()
+    return line.strip()
 
 
 def _names(value: Value | None, yaml: Path) -> dict[int, str]:

@@ -60,9 +60,12 @@ class Serving:
         self._listener.close()
 
     def wait(self) -> None:
-        """Block until a server that was started in the background ends."""
-        if self._thread is not None:
-            self._thread.join()
+        """Block until a server that was started in the background ends; Ctrl+C ends it."""
+        try:
+            if self._thread is not None:
+                self._thread.join()
+        except KeyboardInterrupt:
+            self.stop()
 
     def __enter__(self) -> Self:
         self.start()
@@ -102,6 +105,6 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> Serving:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortInUse(error.errno, f"port {port} is in use: choose another with --port") from None
+            raise PortInUse(f"port {port} is in use: choose another with --port") from None
         raise
     return Serving(app, listener)

@@ -1,0 +1,58 @@
+// What the page knows: the cases that match the filter, kept up to date by events.
+
+/** What the codes below an area begin with; the store has the same rule. */
+function stem(code) {
+  while (code.length > 6 && code.endsWith("000")) code = code.slice(0, -3);
+  return code;
+}
+
+function within(record, area) {
+  const start = stem(area);
+  return Boolean(record.area?.startsWith(start)) || record.alerts.some((alert) => alert.recipient.startsWith(start));
+}
+
+export function matches(record, filter) {
+  return (!filter.state || record.state === filter.state)
+    && (!filter.matter || record.matter === filter.matter)
+    && (!filter.area || within(record, filter.area))
+    && (!filter.unowned || record.area === null);
+}
+
+export class Desk {
+  filter = { state: "", matter: "", area: "", unowned: false };
+  log = null;
+  seq = 0;
+  total = 0;
+  #cases = new Map();
+
+  /** Take a fresh listing, read with the current filter. */
+  load(listing) {
+    this.log = listing.log;
+    this.seq = listing.seq;
+    this.total = listing.total;
+    this.#cases = new Map(listing.cases.map((record) => [record.id, record]));
+  }
+
+  /** Take one live event. Returns the case as listed, and whether the officer has to hear of it. */
+  take({ event, case: record }) {
+    if (event.seq <= this.seq) return null; // a repeat after a reconnect
+    this.seq = event.seq;
+    const known = this.#cases.get(record.id);
+    const told = event.recipients.length > 0;
+    const listed = { ...record, raised: told || !known ? event.seq : known.raised };
+    const shown = matches(listed, this.filter);
+    if (shown) this.#cases.set(record.id, listed);
+    else this.#cases.delete(record.id);
+    this.total += Number(shown) - Number(Boolean(known));
+    return { record: listed, shown, isNew: shown && (!known || told), told };
+  }
+
+  get(id) {
+    return this.#cases.get(id);
+  }
+
+  /** The last raised first. */
+  list() {
+    return [...this.#cases.values()].sort((a, b) => b.raised - a.raised || (a.id < b.id ? -1 : 1));
+  }
+}

@@ -1,0 +1,99 @@
+// The list of cases. A row is made once for each change of its case, so that pictures and focus stay.
+
+import { thumbnail } from "./picture.mjs";
+import { badge, element, metres, percent, shortTime, longTime } from "./words.mjs";
+
+const THUMB = [104, 78]; // CSS pixels, as in cases.css
+
+/** "06010 暴露垃圾" */
+export function matterName(record) {
+  return element("span", "matter", element("span", "code", record.matter), " ", record.matter_zh);
+}
+
+function seen(label, text) {
+  const time = element("time", "", shortTime(text));
+  time.dateTime = text;
+  time.title = longTime(text);
+  return element("span", "", `${label} `, time);
+}
+
+function row(record) {
+  const where = record.area_path ?? "无属地";
+  const facts = [
+    `置信度 ${percent(record.confidence)}`, `位置 ±${metres(record.error_m)} 米`,
+    `目击 ${record.sightings.length} 次 / ${record.passes} 车次`,
+  ];
+  const link = element("a", "row",
+    thumbnail(record.evidence, `${record.matter_zh}证据图片`, THUMB),
+    element("span", "body",
+      element("span", "top", matterName(record), badge(record.state, record.state_zh)),
+      element("span", record.area_path ? "where" : "where none", where,
+        record.episode > 1 ? element("span", "again", `反弹 第 ${record.episode} 次`) : null),
+      element("span", "facts", ...facts.map((fact) => element("span", "", fact))),
+      element("span", "times", seen("首次", record.first_seen_at), seen("最近", record.last_seen_at))));
+  link.href = `#case/${encodeURIComponent(record.id)}`;
+  const item = element("li", "", link);
+  item.dataset.case = record.id;
+  item.dataset.state = record.state;
+  return item;
+}
+
+export class CaseList {
+  #list;
+  #rows = new Map();
+
+  constructor(list) {
+    this.#list = list;
+    list.addEventListener("keydown", (event) => this.#walk(event));
+  }
+
+  /** Show these cases in this order. `fresh` are the ids that shine for a moment; `selected` is one id or null. */
+  show(records, { fresh = new Set(), selected = null } = {}) {
+    const wanted = new Set(records.map((record) => record.id));
+    for (const [id, { item }] of this.#rows) {
+      if (!wanted.has(id)) {
+        item.remove();
+        this.#rows.delete(id);
+      }
+    }
+    let next = this.#list.firstElementChild;
+    for (const record of records) {
+      const item = this.#row(record);
+      if (fresh.has(record.id)) this.#shine(item);
+      item.firstElementChild.toggleAttribute("aria-current", record.id === selected);
+      if (item === next) next = next.nextElementSibling;
+      else this.#list.insertBefore(item, next);
+    }
+  }
+
+  focus(id) {
+    this.#rows.get(id)?.item.firstElementChild.focus();
+    return this.#rows.has(id);
+  }
+
+  #row(record) {
+    const known = this.#rows.get(record.id);
+    if (known?.seq === record.seq) return known.item;
+    const item = row(record);
+    if (known) {
+      const focused = known.item.contains(document.activeElement);
+      known.item.replaceWith(item);
+      if (focused) item.firstElementChild.focus();
+    }
+    this.#rows.set(record.id, { item, seq: record.seq });
+    return item;
+  }
+
+  #shine(item) {
+    item.classList.add("fresh");
+    item.addEventListener("animationend", () => item.classList.remove("fresh"), { once: true });
+  }
+
+  #walk(event) {
+    const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
+    const target = step && event.target.closest("li")?.[step]?.firstElementChild;
+    if (!target) return;
+    event.preventDefault();
+    target.focus();
+  }
+}

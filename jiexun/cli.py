@@ -1,0 +1,333 @@
+"""The command `jiexun`. Commands say what they do and what they need; the work is elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dispatcher.api.app import create_app
+from dispatcher.api.serve import Serving, serve
+from dispatcher.area import Areas
+from dispatcher.dispatch import Dispatcher
+from dispatcher.document import document, one_line
+from dispatcher.engine import Engine
+from dispatcher.replay import replay_lines
+from dispatcher.store.database import StoreUnavailable
+from dispatcher.store.store import Store
+from ingest.frame import parse_rfc3339
+from jiexun.demo import SAMPLE, Live, split
+from jiexun.doctor import doctor_report, print_doctor
+from jiexun.inspect import detect_pictures, evaluate_data
+from jiexun.pipeline import Embedded, new_folder
+from jiexun.report import console, print_cases
+from jiexun.run import (
+    begin,
+    open_areas,
+    open_cameras,
+    open_source,
+    print_result,
+    print_warnings,
+    result_document,
+    run_all,
+    store_url,
+)
+from jiexun.settings import Settings, read_settings
+from models.card import ModelUnusable
+from models.taxonomy import Taxonomy
+
+app = typer.Typer(
+    name="jiexun",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="街巡 Jiexun: street disorder seen by the cameras that already drive a city, told to the office that owns it.",
+)
+cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
+bench_app = typer.Typer(no_args_is_help=True, help="Measure, on this machine. Every number in the README comes from here.")
+app.add_typer(cases_app, name="cases")
+app.add_typer(bench_app, name="bench")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on one line, and nothing else, to stdout.")]
+AreasFile = Annotated[Path | None, typer.Option("--areas", help="GeoJSON with the areas and their codes.")]
+StoreUrl = Annotated[str | None, typer.Option("--store", help="sqlite:///PATH.db to go on from; default: a new one.")]
+EvidenceDir = Annotated[Path | None, typer.Option("--evidence", help="Folder for evidence pictures.")]
+ModelName = Annotated[str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`.")]
+EveryM = Annotated[float | None, typer.Option("--every-m", min=0.0, help="Metres between two frames; 0 keeps all.")]
+KNOWN = (OSError, ValueError, ModelUnusable, StoreUnavailable)
+
+
+@contextmanager
+def explained() -> Iterator[Settings]:
+    """Settings for a command; what a person can mend ends it with a sentence and status 1, not with a traceback."""
+    try:
+        yield read_settings(os.environ)
+    except KNOWN as error:
+        console.print(f"[red]error:[/] {_sentence(error)}", soft_wrap=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _sentence(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.strerror}: {error.filename}"
+    return str(error).replace("[", "\\[")
+
+
+@app.command()
+def demo(
+    json: Json = False,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="Replay everything and end, without the page.")] = False,
+    port: Annotated[int | None, typer.Option(help="Port of the page (default 8000).")] = None,
+    store: StoreUrl = None,
+    evidence: EvidenceDir = None,
+) -> None:
+    """Replay the sample drive and open the duty officer's page at http://127.0.0.1:8000.
+
+    Real street photographs on a real GPS track go through ingest, vision and dispatcher; the last part of the
+    drive is replayed live while you watch the page.
+
+    Examples:
+
+        jiexun demo
+
+        jiexun demo --port 8080
+
+        jiexun demo --no-serve --json
+    """
+    with explained() as settings:
+        areas, warnings = open_areas(None, SAMPLE)
+        source = open_source(SAMPLE, None, None, "front", settings)
+        folder = new_folder(settings, "demo")
+        pictures = evidence or folder / "evidence"
+        with Store.open(store_url(store, folder)) as opened:
+            served = None if no_serve else _serve(opened, areas, pictures, settings.host, port or settings.port)
+            embedded = Embedded(settings, areas=areas, cameras=open_cameras(SAMPLE), store=opened, evidence=pictures)
+            begin(embedded, source)
+            frames = source.frames()
+            if served is None:
+                run_all(embedded, frames, len(source))
+                embedded.finish()
+            else:
+                first = split(len(source))
+                run_all(embedded, (next(frames) for _ in range(first)), first)
+            print_warnings(warnings)
+            print_result(embedded, areas, pictures)
+            if json:
+                print(one_line(result_document(embedded, warnings)), flush=True)
+            if served is not None:
+                _watch(served, Live(embedded, frames, areas))
+
+
+def _serve(store: Store, areas: Areas, evidence: Path, host: str, port: int) -> Serving:
+    return serve(create_app(store, areas, evidence=evidence), host, port)
+
+
+def _watch(served: Serving, live: Live) -> None:
+    """Serve until Ctrl+C, the rest of the drive running beside."""
+    console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it; new cases arrive while the bus drives on)")
+    live.start()
+    try:
+        served.run()
+    finally:
+        live.stop()
+
+
+@app.command()
+def replay(
+    source: Annotated[Path, typer.Argument(help="A drive folder, or a video file.")],
+    areas: AreasFile = None,
+    json: Json = False,
+    track: Annotated[Path | None, typer.Option(help="GPX or NMEA track of a video.")] = None,
+    start: Annotated[str | None, typer.Option(help="When a video began, e.g. 2026-11-20T08:15:00Z.")] = None,
+    camera: Annotated[str, typer.Option(help="Which camera took a video.")] = "front",
+    every_m: EveryM = None,
+    store: StoreUrl = None,
+    evidence: EvidenceDir = None,
+    model: ModelName = None,
+) -> None:
+    """Replay a drive: pictures with positions go in, cases come out.
+
+    A drive is a folder of pictures with `frames.csv`, or with one GPX or NMEA file, or with positions in their
+    EXIF; `cameras.toml` and `areas.geojson` in it are used. Bad rows and pictures are listed; the run goes on.
+
+    Examples:
+
+        jiexun replay datasets/sample
+
+        jiexun replay my-drive --areas communities.geojson --json
+
+        jiexun replay bus.mp4 --track bus.gpx --camera right
+    """
+    with explained() as settings:
+        settings = _with(settings, every_m=every_m, model=model)
+        began = None if start is None else parse_rfc3339(start)
+        opened_source = open_source(source, track, began, camera, settings)
+        opened_areas, warnings = open_areas(areas, source)
+        cameras = open_cameras(source)
+        folder = new_folder(settings, "replay")
+        pictures = evidence or folder / "evidence"
+        with Store.open(store_url(store, folder)) as opened:
+            embedded = Embedded(settings, areas=opened_areas, cameras=cameras, store=opened, evidence=pictures)
+            begin(embedded, opened_source)
+            run_all(embedded, opened_source.frames(), len(opened_source))
+            embedded.finish()
+            print_warnings(warnings)
+            print_result(embedded, opened_areas, pictures)
+            if json:
+                print(one_line(result_document(embedded, warnings)))
+
+
+def _with(settings: Settings, **given: Any) -> Settings:
+    return dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
+
+
+@cases_app.command("replay")
+def cases_replay(
+    file: Annotated[Path, typer.Argument(help="Sightings and passes, one CloudEvent a line (.jsonl).")],
+    areas: AreasFile = None,
+    json: Json = False,
+    store: StoreUrl = None,
+) -> None:
+    """Replay sightings and passes through the case engine, as the dispatcher would decide online.
+
+    Examples:
+
+        jiexun cases replay events.jsonl --areas communities.geojson --json
+    """
+    with explained():
+        opened_areas, warnings = open_areas(areas)
+        engine = Engine(opened_areas, Taxonomy.read())
+        with Store.open(store or "sqlite://") as opened:
+            dispatcher = Dispatcher(engine, opened)
+            dispatcher.recover(opened.inputs())
+            rejected = replay_lines(file, dispatcher)
+            for entry in rejected:
+                opened.reject(entry)
+        print_warnings(warnings)
+        found = engine.cases()
+        console.print(
+            f"{len(found)} cases, {len(engine.objects())} objects, {engine.repeats} repeats, {len(rejected)} rejected"
+        )
+        if json:
+            print(one_line(document(engine, rejected, warnings=warnings)))
+        else:
+            print_cases(found, opened_areas, Taxonomy.read(), None)
+
+
+@app.command()
+def detect(
+    images: Annotated[list[Path], typer.Argument(help="Pictures.")],
+    json: Json = False,
+    draw: Annotated[Path | None, typer.Option("--draw", help="Folder to write the pictures to, boxes drawn.")] = None,
+    model: ModelName = None,
+) -> None:
+    """Find street disorder in pictures.
+
+    Examples:
+
+        jiexun detect datasets/sample/0021.jpg
+
+        jiexun detect street/*.jpg --draw seen --json
+    """
+    with explained() as settings:
+        detect_pictures(images, draw, _with(settings, model=model), json=json)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Option("--data", help="A data.yaml of ultralytics, or its folder.")],
+    split: Annotated[str, typer.Option(help="Which pictures: train, val or test.")] = "test",
+    model: ModelName = None,
+    json: Json = False,
+) -> None:
+    """Measure the shipped model on labelled pictures, through the hot path that ships.
+
+    Examples:
+
+        jiexun evaluate --data streetscape/data.yaml --split test
+
+        jiexun evaluate --data streetscape --model streetscape-v1 --json
+    """
+    with explained():
+        evaluate_data(data, split, model, json=json)
+
+
+@app.command("serve")
+def serve_command(
+    store: Annotated[str, typer.Option("--store", help="The store to show: sqlite:///PATH.db.")],
+    areas: AreasFile = None,
+    evidence: Annotated[Path | None, typer.Option(help="Folder of evidence (default: beside the store).")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port (default 8000).")] = None,
+) -> None:
+    """Serve the duty officer's page and its API over a store, while other processes write it or not.
+
+    Examples:
+
+        jiexun serve --store sqlite:///jiexun-data/replay-20261120T081500-17/jiexun.db --areas communities.geojson
+    """
+    with explained() as settings:
+        address = host or settings.host
+        if address not in ("127.0.0.1", "localhost", "::1"):
+            raise ValueError(f"there are no accounts yet: only the loopback address is served, not {address}")
+        path = Path(store.removeprefix("sqlite:///"))
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no store {store}: `jiexun replay` writes one")
+        opened_areas, warnings = open_areas(areas)
+        print_warnings(warnings)
+        with Store.open(store) as opened:
+            served = _serve(opened, opened_areas, evidence or path.parent / "evidence", address, port or settings.port)
+            console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
+            served.run()
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """Say what is installed, which execution providers work, what is missing and how to get it.
+
+    Examples:
+
+        jiexun doctor
+    """
+    with explained() as settings:
+        report = doctor_report(settings)
+        print(one_line(report)) if json else print_doctor(report)
+        if not report["ok"]:
+            raise typer.Exit(1)
+
+
+@bench_app.command("hotpath")
+def bench_hotpath(json: Json = False) -> None:
+    """Frames per second from JPEG bytes to detections, beside the bare session.
+
+    Examples:
+
+        jiexun bench hotpath --json
+    """
+    with explained():
+        from benchmarks.hotpath import main as hotpath
+
+        hotpath(json=json)
+
+
+def main() -> None:
+    """Entry point."""
+    try:
+        app()
+    except BrokenPipeError:  # `jiexun … | head`
+        sys.stderr.close()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Doctor: what is installed, what works, what is missing and how to get it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import sqlite3
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from rich.table import Table
+
+from jiexun.demo import SAMPLE
+from jiexun.report import console
+from jiexun.settings import Settings
+from models.card import ModelUnusable, shipped_models
+from vision.detector import Detector, cores
+from vision.privacy import FaceBlur, PrivacyUnavailable
+
+RUNTIME = ("numpy", "opencv-python", "onnxruntime", "fastapi", "uvicorn", "sqlalchemy", "shapely", "h3", "scipy")
+TRAINING = ("ultralytics", "torch", "onnx")
+
+
+def doctor_report(settings: Settings) -> dict[str, Any]:
+    """Every check with its outcome; `ok` is False when the demo could not run."""
+    checks = [
+        _check("python", sys.version_info >= (3, 11), platform.python_version(), "install Python 3.11 or newer"),
+        *(_package(name, required=True) for name in RUNTIME),
+        _opencv(),
+        *_models(),
+        _privacy(),
+        _writable(settings.data),
+        _check("sample drive", (SAMPLE / "frames.csv").is_file(), str(SAMPLE), "run from a clone of the project"),
+        *(_package(name, required=False) for name in TRAINING),
+        _program("chromium", "browser tests: apt-get install chromium fonts-noto-cjk"),
+    ]
+    return {
+        "ok": all(check["ok"] for check in checks if check["required"]),
+        "version": _version("jiexun") or "not installed",
+        "machine": {"cores": cores(), "system": platform.platform(), "processor": _processor()},
+        "providers": onnxruntime.get_available_providers(),
+        "sqlite": sqlite3.sqlite_version,
+        "checks": checks,
+    }
+
+
+def print_doctor(report: dict[str, Any]) -> None:
+    """The report as a table, on standard error."""
+    machine = report["machine"]
+    console.print(f"Jiexun {report['version']} · {machine['cores']} cores · {machine['processor']} · {machine['system']}")
+    console.print(f"execution providers of onnxruntime: {', '.join(report['providers'])}")
+    table = Table(header_style="bold")
+    for heading in ("", "what", "found", "how to get it"):
+        table.add_column(heading, overflow="fold")
+    for check in report["checks"]:
+        mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]" if check["required"] else "[dim]–[/]"
+        table.add_row(mark, check["name"], check["found"], "" if check["ok"] else check["remedy"])
+    console.print(table)
+    console.print("ready" if report["ok"] else "[red]something that Jiexun needs is missing[/]")
+
+
+def _check(name: str, ok: bool, found: str, remedy: str, *, required: bool = True) -> dict[str, Any]:
+    return {"name": name, "ok": ok, "required": required, "found": found, "remedy": remedy}
+
+
+def _package(name: str, *, required: bool) -> dict[str, Any]:
+    found = _version(name)
+    remedy = "make install" if required else "for training only: .venv/bin/pip install -e '.[train]' (several GB)"
+    return _check(name, found is not None, found or "not installed", remedy, required=required)
+
+
+def _opencv() -> dict[str, Any]:
+    try:
+        importlib.import_module("cv2")
+    except ImportError as error:
+        return _check("import cv2", False, str(error), "apt-get install libgl1 libglib2.0-0 libxcb1")
+    return _check("import cv2", True, "works", "")
+
+
+def _models() -> list[dict[str, Any]]:
+    try:
+        cards = shipped_models()
+    except ModelUnusable as error:
+        return [_check("models", False, str(error), "put the released files back")]
+    checks = []
+    for card in cards:
+        try:
+            provider = Detector(card, buckets=(1,)).provider
+        except ModelUnusable as error:
+            checks.append(_check(f"model {card.name}", False, str(error), "put the released file back"))
+        else:
+            found = f"{', '.join(card.classes)} on {provider}"
+            checks.append(_check(f"model {card.name}", True, found, ""))
+    return checks
+
+
+def _privacy() -> dict[str, Any]:
+    try:
+        FaceBlur()
+    except PrivacyUnavailable as error:
+        remedy = "without it no evidence picture is stored: put models/privacy back"
+        return _check("face blur", False, str(error), remedy)
+    return _check("face blur", True, "works", "")
+
+
+def _writable(folder: Path) -> dict[str, Any]:
+    place = next(path for path in (folder, *folder.resolve().parents) if path.exists())
+    ok = place.is_dir() and os.access(place, os.W_OK)
+    return _check("results folder", ok, str(folder), "set JIEXUN_DATA to a folder that can be written")
+
+
+def _program(name: str, remedy: str) -> dict[str, Any]:
+    found = shutil.which(name)
+    return _check(name, found is not None, found or "not found", remedy, required=False)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

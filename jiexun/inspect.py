@@ -1,0 +1,101 @@
+"""Single pictures and labelled data: what `detect` and `evaluate` do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rich.progress import Progress
+from rich.table import Table
+
+from dispatcher.document import one_line
+from ingest.rejected import Rejected
+from jiexun.report import console
+from jiexun.settings import Settings
+from models.card import find_card
+from models.taxonomy import Taxonomy
+from vision.detector import Detector
+from vision.draw import draw
+from vision.evaluate import evaluate
+from vision.reporting import found
+
+
+def detect_pictures(images: Sequence[Path], folder: Path | None, settings: Settings, *, json: bool) -> None:
+    """Run the detector on pictures, print what it found, and draw it. Unreadable pictures are listed."""
+    card = find_card(settings.model)
+    detector = Detector(card)
+    pictures: list[dict[str, Any]] = []
+    rejected: list[Rejected] = []
+    for path in images:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            rejected.append(Rejected(error.strerror or str(error), file=str(path)))
+            continue
+        (result,) = detector.detect_jpegs([data])
+        if isinstance(result, ValueError):
+            rejected.append(Rejected(str(result), file=str(path)))
+            continue
+        things = [
+            {"kind": f.kind, "confidence": round(f.confidence, 4), "box_xyxy": [round(v, 1) for v in f.box_xyxy]}
+            for f in found(result, card)
+        ]
+        pictures.append({"file": str(path), "detections": things})
+        if folder is not None:
+            _write(folder, path, draw(_decoded(data), result, card.classes))
+    _print_detections(pictures, rejected)
+    if json:
+        print(one_line({"model": card.version, "pictures": pictures, "rejected": [r.document() for r in rejected]}))
+
+
+def evaluate_data(data: Path, split: str, model: str | None, *, json: bool) -> None:
+    """Measure on labelled pictures behind a progress bar, print the table, and the document."""
+    with Progress(console=console, transient=True) as progress:
+        bar = progress.add_task("pictures", total=None)
+        result = evaluate(
+            data, split=split, model=model, progress=lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    _print_evaluation(result)
+    if json:
+        print(one_line(result))
+
+
+def _decoded(data: bytes) -> Any:
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+
+
+def _write(folder: Path, path: Path, image: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    ok, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 92])
+    if not ok:
+        raise ValueError(f"{path} cannot be drawn")
+    (folder / f"{path.stem}.jpg").write_bytes(jpeg.tobytes())
+
+
+def _print_detections(pictures: list[dict[str, Any]], rejected: list[Rejected]) -> None:
+    taxonomy = Taxonomy.read()
+    for picture in pictures:
+        console.print(f"[bold]{picture['file']}[/]: {len(picture['detections'])} found")
+        for thing in picture["detections"]:
+            box = ", ".join(f"{v:.0f}" for v in thing["box_xyxy"])
+            name = taxonomy.name_zh(thing["kind"])
+            console.print(f"  {thing['confidence']:.0%}  {thing['kind']} {name}  at {box}")
+    for entry in rejected:
+        console.print(f"[yellow]rejected[/] {entry.file}: {entry.reason}")
+
+
+def _print_evaluation(result: dict[str, Any]) -> None:
+    table = Table(title=f"{result['model']} on {result['split']}: {result['images']} pictures", header_style="bold")
+    for heading in ("class", "AP50", "AP50-95", "precision", "recall", "pictures", "boxes"):
+        table.add_column(heading, justify="left" if heading == "class" else "right")
+    for name, row in result["classes"].items():
+        numbers = [f"{row[key]:.3f}" for key in ("ap50", "ap50_95", "precision", "recall")]
+        table.add_row(name, *numbers, str(row["images"]), str(row["boxes"]))
+    if result["map50"] is not None:
+        table.add_row("mean", f"{result['map50']:.3f}", f"{result['map50_95']:.3f}", "", "", "", "")
+    console.print(table)
+    for entry in result["rejected"]:
+        console.print(f"[yellow]rejected[/] {entry.get('file', '')}: {entry['reason']}")
