@@ -1,7 +1,10 @@
 """Belief that a disorder is there, from every look at its place: those that saw it and those that saw nothing.
 
-A two-state filter over the looks in order of capture time: between looks the thing may have been removed (hazard), a
-look that saw it multiplies the odds by the detector's calibrated odds, a look that missed it by the chance of a miss.
+A filter over the looks in order of capture time, with three states: the disorder is there; something is there that
+fools the detector (a poster, a parked scooter); nothing is there any more. Between looks both may have gone (hazard).
+A detector that was fooled once is easily fooled again by the same thing, so a further sighting adds less to the odds
+of a disorder than the first; but it is strong evidence that *something* is still there. A clean look is worth the
+chance of a miss.
 """
 
 from __future__ import annotations
@@ -23,6 +26,10 @@ LIFETIME = {  # how long a disorder lies, on average, when nobody tells the offi
     "street_stall": timedelta(hours=6),
 }
 DEFAULT_LIFETIME = timedelta(hours=48)
+CONFUSER_LIFETIME = timedelta(days=7)
+AGAIN = 0.6  # a further sighting's evidence, as a part of the first one's: errors at one place go together
+FROM_NOTHING = 0.03  # chance of a false alarm at a given bare spot, beside that of a report of what is there
+FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +51,34 @@ def believe(looks: Sequence[Look], kind: str) -> list[float]:
     """Belief right after each look, in order of time. The first look must have seen the thing."""
     lifetime = LIFETIME.get(kind, DEFAULT_LIFETIME)
     beliefs: list[float] = []
-    p = 0.5
+    real, fake, gone = 0.0, 0.0, 0.0
     for i, look in enumerate(looks):
-        if i:
-            p *= math.exp(-max(0.0, (look.at - looks[i - 1].at) / lifetime))
-        p = min(max(p, LEAST), MOST)
-        odds = p / (1 - p)
-        if look.seen is not None:
-            seen = min(max(look.seen, LEAST), MOST)
-            odds *= seen / (1 - seen)
+        if i == 0:
+            real = _bounded(look.seen or 0.0)
+            fake = 1.0 - real
         else:
-            odds *= math.exp(-look.clean)
-        p = min(max(odds / (1 + odds), LEAST), MOST)
-        beliefs.append(p)
+            since = max(look.at - looks[i - 1].at, timedelta(0))
+            stays, fools = math.exp(-(since / lifetime)), math.exp(-(since / CONFUSER_LIFETIME))
+            gone += real * (1 - stays) + fake * (1 - fools)
+            likely_real, likely_fake, likely_gone = _likelihoods(look)
+            real, fake, gone = real * stays * likely_real, fake * fools * likely_fake, gone * likely_gone
+            total = real + fake + gone
+            real, fake, gone = real / total, fake / total, gone / total
+        beliefs.append(_bounded(real))
     return beliefs
+
+
+def _likelihoods(look: Look) -> tuple[float, float, float]:
+    """Of a look's outcome if the disorder is there, a confuser is there, nothing is there; up to a common factor."""
+    if look.seen is None:
+        return 1 - min(look.detectable, 0.95), 1 - FOOLED * min(look.detectable, 0.95), 1.0
+    seen = _bounded(look.seen)
+    ratio = (seen / (1 - seen)) ** AGAIN
+    return ratio / (1 + ratio), 1 / (1 + ratio), FROM_NOTHING
+
+
+def _bounded(p: float) -> float:
+    return min(max(p, LEAST), MOST)
 
 
 def gone_since(looks: Sequence[Look], beliefs: Sequence[float]) -> datetime | None:

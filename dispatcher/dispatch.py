@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.engine import Engine
-from ingest.envelope import Envelope
+from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
 
@@ -35,9 +35,9 @@ class Dispatcher:
         self.engine = engine
         self._log = log
 
-    def recover(self, inputs: Iterable[Envelope]) -> None:
-        """Bring a fresh engine to where the log's inputs left the last one. Nothing is told again."""
-        for envelope in inputs:
+    def recover(self, lines: Iterable[str]) -> None:
+        """Bring a fresh engine to where the log's inputs (JSON lines) left the last one. Nothing is told again."""
+        for envelope in map(parse_envelope, lines):
             self.engine.read(parsed(envelope), made_at=envelope.time)
 
     def read(self, envelope: Envelope) -> list[CaseEvent]:

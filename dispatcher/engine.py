@@ -14,7 +14,7 @@ import h3
 from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
 from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
-from dispatcher.identity import BANK_REACH_M, FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
+from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
 from ingest.frame import derived_id
@@ -181,9 +181,7 @@ class Engine:
             return []
         return [self._event(place, episode, "moved", cause, (best,))]
 
-    def _event(
-        self, place: Place, episode: Episode, event: str, cause: str, to: tuple[str, ...]
-    ) -> CaseEvent:
+    def _event(self, place: Place, episode: Episode, event: str, cause: str, to: tuple[str, ...]) -> CaseEvent:
         episode.alerts += [Alert(recipient, event, self._clock) for recipient in to]
         return CaseEvent(
             id=derived_id("event", episode.id, event, cause),
@@ -207,9 +205,7 @@ class Engine:
         place.cells = cells
 
 
-def _score(
-    sighting: Sighting, known: list[Sighting], lat: float, lon: float, covariance: Covariance
-) -> float | None:
+def _score(sighting: Sighting, known: list[Sighting], lat: float, lon: float, covariance: Covariance) -> float | None:
     """How badly a sighting fits a known thing (smaller is better); None when it is another one."""
     beside = [other for other in known if other.pass_id == sighting.pass_id]
     distance, volume = distance2(sighting, lat, lon, covariance)
@@ -240,7 +236,7 @@ def _looked(item: Pass, position: tuple[float, float, Covariance]) -> float:
     cell = h3.latlng_to_cell(lat, lon, item.h3_resolution)
     own = item.looked.get(cell, 0.0)
     others = [item.looked.get(other, 0.0) for other in h3.grid_disk(cell, 1) if other != cell]
-    side_m = h3.average_hexagon_edge_length(item.h3_resolution, unit="m")
+    side_m: float = h3.average_hexagon_edge_length(item.h3_resolution, unit="m")
     certain = side_m**2 / (side_m**2 + (covariance[0] + covariance[2]) / 2)  # weight of the cell it is thought to be in
     return certain * own + (1 - certain) * sum(others) / len(others)
 

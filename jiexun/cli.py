@@ -52,7 +52,9 @@ app = typer.Typer(
     help="街巡 Jiexun: street disorder seen by the cameras that already drive a city, told to the office that owns it.",
 )
 cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
-bench_app = typer.Typer(no_args_is_help=True, help="Measure, on this machine. Every number in the README comes from here.")
+bench_app = typer.Typer(
+    no_args_is_help=True, help="Measure, on this machine. Every number in the README comes from here."
+)
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
 
@@ -267,7 +269,9 @@ def serve_command(
     store: Annotated[str, typer.Option("--store", help="The store to show: sqlite:///PATH.db.")],
     areas: AreasFile = None,
     evidence: Annotated[Path | None, typer.Option(help="Folder of evidence (default: beside the store).")] = None,
-    host: Annotated[str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")
+    ] = None,
     port: Annotated[int | None, typer.Option(help="Port (default 8000).")] = None,
 ) -> None:
     """Serve the duty officer's page and its API over a store, while other processes write it or not.

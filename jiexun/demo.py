@@ -57,4 +57,6 @@ class Live(threading.Thread):
     def _say(self, event: CaseEvent) -> None:
         matter = self._taxonomy.by_code[event.case.matter]
         clock = time.strftime("%H:%M:%S")
-        console.print(f"{clock} {event.event}: {matter.name} {event.case.id[:8]} → {owner_text(event.case, self._areas)}")
+        console.print(
+            f"{clock} {event.event}: {matter.name} {event.case.id[:8]} → {owner_text(event.case, self._areas)}"
+        )

@@ -52,7 +52,9 @@ def doctor_report(settings: Settings) -> dict[str, Any]:
 def print_doctor(report: dict[str, Any]) -> None:
     """The report as a table, on standard error."""
     machine = report["machine"]
-    console.print(f"Jiexun {report['version']} · {machine['cores']} cores · {machine['processor']} · {machine['system']}")
+    console.print(
+        f"Jiexun {report['version']} · {machine['cores']} cores · {machine['processor']} · {machine['system']}"
+    )
     console.print(f"execution providers of onnxruntime: {', '.join(report['providers'])}")
     table = Table(header_style="bold")
     for heading in ("", "what", "found", "how to get it"):

@@ -56,7 +56,10 @@ def evaluate_data(data: Path, split: str, model: str | None, *, json: bool) -> N
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("pictures", total=None)
         result = evaluate(
-            data, split=split, model=model, progress=lambda done, total: progress.update(bar, completed=done, total=total)
+            data,
+            split=split,
+            model=model,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     _print_evaluation(result)
     if json:

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dispatcher.area import Areas, read_areas
 from dispatcher.case import Case, CaseEvent
 from dispatcher.document import document
-from dispatcher.store.store import Store
 from ingest.drive import open_drive
 from ingest.frame import Frame
 from ingest.rejected import Rejected

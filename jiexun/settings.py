@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 PREFIX = "JIEXUN_"
+CHINA = ZoneInfo("Asia/Shanghai")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class Settings:
 
     data: Path = Path("jiexun-data")  # where runs keep their store, evidence and rejected inputs
     model: str = "streetscape-v1"
-    timezone: ZoneInfo = ZoneInfo("Asia/Shanghai")  # of camera clocks that do not say
+    timezone: ZoneInfo = CHINA  # of camera clocks that do not say
     every_m: float = 4.0  # one frame per so many metres of travel
     batch: int = 8  # frames a detector call
     host: str = "127.0.0.1"

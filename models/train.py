@@ -1,4 +1,6 @@
-"""Train a released model from its recipe: `python -m models.train RECIPE.toml --data DIR --start WEIGHTS`.
+"""Train a released model from its recipe.
+
+`python -m models.train RECIPE.toml --data DIR --start WEIGHTS`
 
 Needs the `train` extra (ultralytics, torch). Runs on a GPU or, slowly, on a CPU (channels_last, bf16 where that is faster).
 Stops and resumes: the last checkpoint is written after every epoch; `--resume` goes on from it.
@@ -193,18 +195,47 @@ def main() -> None:
     cv2.setNumThreads(1)
     data_yaml = out / "data.yaml"
     data = args.data.resolve()
-    YAML.save(data_yaml, {"path": str(data), "train": "images/train", "val": "images/val", "test": "images/test",
-                          "names": dict(enumerate(recipe.classes))})
+    YAML.save(
+        data_yaml,
+        {
+            "path": str(data),
+            "train": "images/train",
+            "val": "images/val",
+            "test": "images/test",
+            "names": dict(enumerate(recipe.classes)),
+        },
+    )
     (out / "data.sha256").write_text(data_sha256(data) + "\n", encoding="utf8")
 
     s, a = recipe.schedule, recipe.augment
-    overrides = dict(
-        model=recipe.architecture, data=str(data_yaml), imgsz=max(recipe.shape_hw), epochs=s["epochs"],
-        batch=s["batch"], nbs=s["batch"], optimizer=s["optimizer"], lr0=s["lr0"], lrf=s["lrf"], cos_lr=True,
-        warmup_epochs=s["warmup_epochs"], warmup_bias_lr=0.0, weight_decay=s["weight_decay"],
-        close_mosaic=s["close_mosaic"], freeze=s["freeze"], mosaic=a["mosaic"], seed=s["seed"], deterministic=False, device=args.device,
-        amp=False, channels_last=True, workers=0, plots=False, project=str(out.parent), name=out.name, exist_ok=True,
-    )
+    overrides: dict[str, Any] = {
+        "model": recipe.architecture,
+        "data": str(data_yaml),
+        "imgsz": max(recipe.shape_hw),
+        "epochs": s["epochs"],
+        "batch": s["batch"],
+        "nbs": s["batch"],
+        "optimizer": s["optimizer"],
+        "lr0": s["lr0"],
+        "lrf": s["lrf"],
+        "cos_lr": True,
+        "warmup_epochs": s["warmup_epochs"],
+        "warmup_bias_lr": 0.0,
+        "weight_decay": s["weight_decay"],
+        "close_mosaic": s["close_mosaic"],
+        "freeze": s["freeze"],
+        "mosaic": a["mosaic"],
+        "seed": s["seed"],
+        "deterministic": False,
+        "device": args.device,
+        "amp": False,
+        "channels_last": True,
+        "workers": 0,
+        "plots": False,
+        "project": str(out.parent),
+        "name": out.name,
+        "exist_ok": True,
+    }
     if args.resume:
         overrides["resume"] = str(out / "weights" / "last.pt")
     StreetModel.bf16 = args.bf16

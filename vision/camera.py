@@ -63,9 +63,14 @@ def _camera(where: str, name: str, table: object) -> Camera:
 
 
 def road_from_picture(
-    uv: Floats, size_wh: tuple[int, int], camera: Camera, *, pitch_deg: float | None = None, height_m: float | None = None
+    uv: Floats,
+    size_wh: tuple[int, int],
+    camera: Camera,
+    *,
+    pitch_deg: float | None = None,
+    height_m: float | None = None,
 ) -> Floats:
-    """Where the rays through pixels (N, 2) meet a level road: (N, 2) forward and right in metres; inf above the horizon."""
+    """Where the rays through pixels (N, 2) meet a level road: (N, 2) metres forward, right; inf in the sky."""
     width, height = size_wh
     focal = camera.focal_px(width)
     pitch = math.radians(camera.pitch_deg if pitch_deg is None else pitch_deg)

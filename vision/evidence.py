@@ -73,9 +73,9 @@ class EvidenceMaker:
         if self._blur is None:
             self._blur = self._load()
         image = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
+        if image is None or image.dtype != np.uint8:
             raise OSError("the picture no longer decodes")
-        blurred, _ = self._blur.blur(image, frame.id)
+        blurred, _ = self._blur.blur(np.asarray(image, np.uint8), frame.id)
         jpeg, scale = encode_evidence(blurred)
         name = self._store.put(jpeg)
         self.stored += 1

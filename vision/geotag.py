@@ -80,7 +80,7 @@ def _road_covariance(feet: Floats, box_height: Floats, size_wh: tuple[int, int],
 
     def shifted(du: float, dv: float, dpitch: float, dheight: float) -> Floats:
         return road_from_picture(
-            feet + [du, dv],
+            feet + np.array([du, dv]),
             size_wh,
             camera,
             pitch_deg=camera.pitch_deg + dpitch,
@@ -88,13 +88,19 @@ def _road_covariance(feet: Floats, box_height: Floats, size_wh: tuple[int, int],
         )
 
     edge = EDGE_PX_SIGMA * size_wh[0] / 1280 + EDGE_BOX_SIGMA * box_height
-    steps = [((0.5, 0, 0, 0), edge), ((0, 0.5, 0, 0), edge), ((0, 0, 0.05, 0), PITCH_SIGMA_DEG), ((0, 0, 0, 0.01), HEIGHT_SIGMA)]
+    steps = [
+        ((0.5, 0, 0, 0), edge),
+        ((0, 0.5, 0, 0), edge),
+        ((0, 0, 0.05, 0), PITCH_SIGMA_DEG),
+        ((0, 0, 0, 0.01), HEIGHT_SIGMA),
+    ]
     out = np.zeros((len(feet), 2, 2))
     with np.errstate(invalid="ignore"):
         for step, sigma in steps:
             size = max(step)
             slope = (shifted(*step) - shifted(*(-s for s in step))) / (2 * size)
-            slope = np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0) * np.reshape(sigma, (-1, 1))
+            slope = np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
+            slope *= np.broadcast_to(np.asarray(sigma, np.float64), len(feet))[:, None]
             out += slope[:, :, None] * slope[:, None, :]
     road = road_from_picture(feet, size_wh, camera)
     sideways = np.stack([-road[:, 1], road[:, 0]], axis=1) * math.radians(HEADING_SIGMA_DEG)

@@ -42,8 +42,8 @@ def _view(camera: Camera, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
     points = []
     for reach in np.arange(1.5, FAR_M, 1.5):
         steps = max(1, math.ceil(2 * half * reach / 2.0))
-        for angle in np.linspace(-half, half, steps + 1):
-            points.append((reach * math.cos(angle), reach * math.sin(angle)))
+        angles = np.linspace(-half, half, steps + 1)
+        points += [(reach * math.cos(angle), reach * math.sin(angle)) for angle in angles]
     road = np.array(points)
     uv = picture_from_road(road, size_wh, camera)
     inside = (uv[:, 0] >= 0) & (uv[:, 0] <= size_wh[0]) & (uv[:, 1] >= 0) & (uv[:, 1] <= size_wh[1])

@@ -1,6 +1,6 @@
 """Privacy: faces are made unrecognisable before a picture is stored or leaves the process.
 
-What cannot be blurred is not kept: everything that goes wrong here is PrivacyUnavailable, and the caller stores nothing.
+What cannot be blurred is not kept: all that goes wrong here is PrivacyUnavailable, and the caller stores nothing.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from vision.postprocess import suppressed
 PRIVACY = MODELS / "privacy"
 KEY = b"jiexun evidence"  # not secret: what makes the mosaic irreversible is the averaging, the noise comes on top
 MARGIN = 0.25  # a face reaches beyond its box by about this fraction of its size: hair, ears, chin
-BLOCKS = 6  # across the longer side of an enlarged box, four across the face itself: too few to tell who it is
-NOISE = 14.0  # 1 sigma, grey levels, added to each block's mean
+BLOCKS = 4  # across the longer side of an enlarged box, not three across the face itself: too few to tell who it is
+NOISE = 20.0  # 1 sigma, grey levels, added to each block's mean
 SMALL_PX = 1280  # pictures up to this long are searched at double size too: faces down to about 8 pixels
 SAME = 0.3  # overlap from which two boxes are one face
 EVIDENCE_PX = 1280  # longest side of stored evidence
@@ -54,7 +54,7 @@ class FaceFinder:
             card = tomllib.loads((folder / "card.toml").read_text(encoding="utf8"))
             data = checked_bytes(folder / card["file"], sha256=card["sha256"], size_bytes=card["size_bytes"])
             model = np.frombuffer(data, np.uint8)
-            self._net = cv2.FaceDetectorYN.create("onnx", model, np.zeros(0, np.uint8), (320, 320), card["score"])
+            self._net = _net(model, float(card["score"]))
         except (OSError, ValueError, KeyError, ModelUnusable, cv2.error) as error:
             raise PrivacyUnavailable(f"the face detector does not load: {error}") from error
 
@@ -77,6 +77,17 @@ class FaceFinder:
             return np.zeros((0, 5))
         rows = np.asarray(rows, np.float64)  # x, y, w, h, 10 landmark coordinates, score
         return np.column_stack([rows[:, :2], rows[:, :2] + rows[:, 2:4], rows[:, 14]])
+
+
+def _net(model: NDArray[np.uint8], score: float) -> cv2.FaceDetectorYN:
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(
+        cv2.utils.logging.LOG_LEVEL_ERROR
+    )  # OpenCV 5 warns at every load of a target it lacks
+    try:
+        return cv2.FaceDetectorYN.create("onnx", model, np.zeros(0, np.uint8), (320, 320), score)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
 
 
 class FaceBlur:

@@ -49,7 +49,7 @@ class Sighting:
 
     def document(self) -> dict[str, Any]:
         """`data` of the envelope."""
-        evidence = None
+        evidence: dict[str, Any] | None = None
         if self.evidence is not None:
             evidence = {"uri": self.evidence.uri, "sha256": self.evidence.sha256}
             if self.evidence.box_xyxy is not None:

@@ -51,7 +51,7 @@ class Track:
 
     @classmethod
     def started(cls, spot: Spot) -> Track:
-        information = np.linalg.inv(spot.covariance)
+        information = np.asarray(np.linalg.inv(spot.covariance), np.float64)
         return cls([spot], information, information @ spot.enu)
 
     def add(self, spot: Spot) -> None:
@@ -64,7 +64,7 @@ class Track:
 
     @property
     def enu(self) -> Floats:
-        return np.linalg.solve(self.information, self.weighted)
+        return np.asarray(np.linalg.solve(self.information, self.weighted), np.float64)
 
     @property
     def covariance(self) -> Floats:

@@ -5,7 +5,7 @@ import { showDetail } from "./detail.mjs";
 import { CaseList } from "./list.mjs";
 import { Live } from "./live.mjs";
 import { CaseMap, legend } from "./map.mjs";
-import { LIVE, STATES, longTime, percent } from "./words.mjs";
+import { STATES, longTime, percent } from "./words.mjs";
 
 const LINK_ZH = { wait: "连接中", live: "实时连接", lost: "重连中" };
 const LAYERS = ["city", "district", "street", "community"];
@@ -35,19 +35,27 @@ function fault(message) {
 
 // Reading and listening
 
+let reading = 0; // which reading is the newest: the filter may change while an older one is under way
+let retrying = 0;
+
 /** Read the list anew with the current filter, then listen from there on. */
 async function reload() {
   live.close();
+  clearTimeout(retrying);
+  const turn = ++reading;
   const { state, matter, area, unowned } = desk.filter;
   const query = new URLSearchParams({ limit: LIMIT });
   for (const [name, value] of Object.entries({ state, matter, area, unowned })) if (value) query.set(name, value);
   try {
-    desk.load(await get(`api/cases?${query}`));
+    const listing = await get(`api/cases?${query}`);
+    if (turn !== reading) return;
+    desk.load(listing);
     fault(null);
   } catch (error) {
+    if (turn !== reading) return;
     fault(`案件列表读取失败：${error.message}。正在重试…`);
     showLink("lost");
-    setTimeout(reload, 3000);
+    retrying = setTimeout(reload, 3000);
     return;
   }
   live.open();
@@ -111,8 +119,8 @@ function showSummary(summary) {
 
 function draw() {
   const records = desk.list();
-  const apart = records.filter((record) => record.area === null && (LIVE.has(record.state) || desk.filter.unowned));
-  const rest = records.filter((record) => !apart.includes(record));
+  const apart = records.filter((record) => record.area === null);
+  const rest = records.filter((record) => record.area !== null);
   const look = { fresh, selected: selected?.id ?? null };
   lists.unowned.show(apart, look);
   lists.owned.show(rest, look);

@@ -41,6 +41,7 @@ export class CaseMap {
   #ellipse = null;
   #onSelect;
   #framed = false;
+  #before = null; // the view before the first case was chosen
 
   constructor(pane, onSelect) {
     this.#onSelect = onSelect;
@@ -82,15 +83,23 @@ export class CaseMap {
     if (!this.#framed && records.length) this.#frame(L.latLngBounds(records.map(({ lat, lon }) => [lat, lon])));
   }
 
-  /** Draw the 95 % ellipse of a case and go there; null takes it away. */
+  /** Draw the 95 % ellipse of a case and go there; null takes it away and goes back. */
   point(record, { move = true } = {}) {
     this.#ellipse?.remove();
     this.#ellipse = null;
-    if (!record) return;
+    if (!record) {
+      if (this.#before) this.#map.setView(this.#before.centre, this.#before.zoom);
+      this.#before = null;
+      return;
+    }
     this.#ellipse = L.polygon(ring(record), { className: "ellipse", interactive: false }).addTo(this.#map);
+    const area = record.area_path?.split(" / ").at(-1) ?? "无属地";
+    const options = { permanent: true, direction: "bottom", offset: [0, 14], className: "place" };
+    this.#ellipse.bindTooltip(element("span", "", `${area} · 95% 位置范围`), options);
     if (!move) return;
-    const zoom = Math.max(this.#map.getZoom(), Math.min(CLOSE, this.#map.getBoundsZoom(this.#ellipse.getBounds()) - 1));
-    this.#map.setView([record.lat, record.lon], zoom);
+    this.#before ??= { centre: this.#map.getCenter(), zoom: this.#map.getZoom() };
+    const fitting = Math.min(CLOSE, this.#map.getBoundsZoom(this.#ellipse.getBounds()) - 1);
+    this.#map.setView([record.lat, record.lon], Math.max(this.#map.getZoom(), fitting));
   }
 
   #put(record, selected, fresh) {
@@ -103,7 +112,8 @@ export class CaseMap {
       keyboard: false, // the list is the way by keyboard: hundreds of stops would be in its way
       zIndexOffset: selected ? 10_000 : ORDER.get(record.state) ?? -9_000,
     });
-    marker.bindTooltip(element("span", "", `${record.matter_zh} · ${record.state_zh}`), { direction: "top", offset: [0, -10] });
+    const tip = element("span", "", `${record.matter_zh} · ${record.state_zh}`);
+    marker.bindTooltip(tip, { direction: "top", offset: [0, selected ? -34 : -10] });
     marker.on("click", () => this.#onSelect(record.id));
     marker.addTo(this.#map);
     this.#markers.set(record.id, { marker, look });

@@ -8,7 +8,6 @@ export const STATES = [
   { id: "dismissed", zh: "不予立案", sign: "×" },
 ];
 const SIGN = new Map(STATES.map((state) => [state.id, state.sign]));
-export const LIVE = new Set(["open", "candidate", "handled"]);
 
 export const sign = (state) => SIGN.get(state) ?? "·";
 

@@ -44,7 +44,7 @@ def writer(engine: Engine) -> Engine:
 def _create(engine: Engine) -> None:
     with writer(engine).begin() as connection:
         tables.metadata.create_all(connection)
-        stored = dict(connection.execute(select(tables.meta.c.name, tables.meta.c.value)).tuples().all())
+        stored = {row.name: row.value for row in connection.execute(select(tables.meta))}
         if not stored:
             # Readers compare `log` to notice that they resume in another store, where their seq means nothing.
             rows = [{"name": "schema", "value": tables.SCHEMA}, {"name": "log", "value": secrets.token_hex(8)}]

@@ -36,12 +36,12 @@ def case(connection: Connection, id: str) -> tuple[StoredCase, list[StoredEvent]
 def summary(connection: Connection, since: str) -> Summary:
     """Counts over everything stored."""
     keys = (tables.cases.c.state, tables.cases.c.matter, tables.cases.c.area)
-    groups = connection.execute(select(*keys, func.count()).group_by(*keys).order_by(*keys)).tuples()
+    groups = connection.execute(select(*keys, func.count().label("n")).group_by(*keys).order_by(*keys))
     opened = select(func.count()).select_from(tables.cases).where(tables.cases.c.opened_at >= since)
     return Summary(
         log=_log(connection),
         seq=_seq(connection),
-        counts=tuple(CaseCount(state=state, matter=matter, area=area, n=n) for state, matter, area, n in groups),
+        counts=tuple(CaseCount(state=row.state, matter=row.matter, area=row.area, n=row.n) for row in groups),
         opened_since=connection.scalar(opened) or 0,
         alerts=connection.scalar(select(func.count()).select_from(tables.alerts)) or 0,
         inputs=connection.scalar(select(func.count()).select_from(tables.inputs)) or 0,

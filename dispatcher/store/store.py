@@ -126,13 +126,15 @@ class Store:
 
 def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> list[Identified]:
     """The items whose id is not stored yet, each id once, in order. The write lock keeps the answer true."""
-    first = {item.id: item for item in reversed(items)}
+    first: dict[str, Identified] = {}
+    for item in items:
+        first.setdefault(item.id, item)
     ids = list(first)
     for start in range(0, len(ids), PAGE):
         known = select(table.c.id).where(table.c.id.in_(ids[start : start + PAGE]))
         for id in connection.scalars(known):
             del first[id]
-    return list(reversed(first.values()))
+    return list(first.values())
 
 
 def _logged(connection: Connection, event: CaseEvent) -> StoredEvent:

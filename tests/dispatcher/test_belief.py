@@ -22,20 +22,33 @@ def test_one_look_is_believed_as_far_as_its_calibrated_confidence() -> None:
     assert believe([seen(0, 0.83)], "garbage") == [pytest.approx(0.83)]
 
 
-def test_two_independent_looks_multiply_their_odds() -> None:
+def test_a_second_look_at_once_adds_to_the_odds_but_less_than_the_first() -> None:
     _, after = believe([seen(0, 0.8), seen(0, 0.8)], "garbage")
-    assert after == pytest.approx(16 / 17)  # odds 4 x 4
+    assert after / (1 - after) == pytest.approx(4 * 4**0.6)
 
 
 def test_a_clean_look_is_worth_the_chance_of_a_miss() -> None:
     _, after = believe([seen(0, 0.8), clean(0, 0.75)], "garbage")
-    assert after == pytest.approx(0.5)  # odds 4 x 0.25
+    assert after == pytest.approx(0.8 * 0.25 / (0.8 * 0.25 + 0.2 * 0.625))
 
 
-def test_time_alone_lowers_belief_by_the_hazard_but_never_closes() -> None:
-    looks = [seen(0, 0.95), clean(48, 0.06)]
-    before, after = believe(looks, "garbage")
-    assert after == pytest.approx(before * math.exp(-1) / (1 - before * math.exp(-1)) * 0.94 / (1 + before * math.exp(-1) / (1 - before * math.exp(-1)) * 0.94))
+def test_after_two_days_a_clean_look_finds_a_third_of_the_heaps_still_there() -> None:
+    _, after = believe([seen(0, 0.99), clean(48, 0.9)], "garbage")
+    stays = 0.99 * math.exp(-1)
+    fake = 0.01 * math.exp(-2 / 7)
+    assert after == pytest.approx(stays * 0.1 / (stays * 0.1 + fake * 0.55 + (1 - stays - fake)))
+
+
+def test_what_is_seen_again_after_days_was_there_all_along() -> None:
+    assert believe([seen(0, 0.87), seen(24, 0.87), seen(48, 0.87)], "overflow_bin")[-1] > 0.87
+
+
+def test_a_doubtful_thing_seen_again_and_again_stays_doubtful() -> None:
+    assert believe([seen(day * 24, 0.5) for day in range(5)], "garbage")[-1] < 0.6
+
+
+def test_time_alone_never_closes() -> None:
+    looks = [seen(0, 0.95), clean(480, 0.06)]
     assert gone_since(looks, believe(looks, "garbage")) is None
 
 

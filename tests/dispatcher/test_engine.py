@@ -200,7 +200,9 @@ def test_a_sighting_outside_every_area_is_an_unowned_case_that_nobody_is_told_of
 def test_on_a_border_both_are_told_and_both_numbers_kept(engine: Engine, areas: Areas) -> None:
     west, east = [a for a in areas.of_layer(areas.routing_layer) if a.name in ("蓝花楹社区", "星桥社区")]  # type: ignore[arg-type]
     border = west.polygon.intersection(east.polygon)
-    point = border.interpolate(0.5, normalized=True) if border.geom_type == "LineString" else border.representative_point()
+    point = (
+        border.interpolate(0.5, normalized=True) if border.geom_type == "LineString" else border.representative_point()
+    )
     read(engine, sighting(origin=(point.y, point.x), sigma=3.0))
     case = only(engine)
     assert {a.recipient for a in case.alerts} == {west.code, east.code}
@@ -208,7 +210,9 @@ def test_on_a_border_both_are_told_and_both_numbers_kept(engine: Engine, areas: 
 
 
 def test_every_accepted_sighting_is_in_exactly_one_case_or_object(engine: Engine) -> None:
-    items = [sighting(i % 7 * 4.0, i % 5 * 5.0, day=i / 10, kind=k) for i in range(30) for k in ("garbage", "garbage_bin")]
+    items = [
+        sighting(i % 7 * 4.0, i % 5 * 5.0, day=i / 10, kind=k) for i in range(30) for k in ("garbage", "garbage_bin")
+    ]
     read(engine, *items)
     held = [s for c in engine.cases() for s in c.sightings] + [s for o in engine.objects() for s in o.sightings]
     assert sorted(held) == sorted(item.id for item in items)

@@ -37,7 +37,9 @@ def test_a_foot_at_the_horizon_is_nowhere() -> None:
     assert np.isinf(road_from_picture(np.array([[640.0, 360.0], [0.0, 100.0]]), SIZE, LEVEL)).all()
 
 
-@pytest.mark.parametrize("camera", [LEVEL, *DEFAULT_CAMERAS.values(), Camera(hfov_deg=60, height_m=2.4, pitch_deg=-12, yaw_deg=30)])
+@pytest.mark.parametrize(
+    "camera", [LEVEL, *DEFAULT_CAMERAS.values(), Camera(hfov_deg=60, height_m=2.4, pitch_deg=-12, yaw_deg=30)]
+)
 def test_road_to_picture_and_back(camera: Camera) -> None:
     rng = np.random.default_rng(1)
     road = np.stack([rng.uniform(4, 30, 200), rng.uniform(-5, 5, 200)], axis=1)
@@ -84,10 +86,13 @@ def test_the_propagated_covariance_is_that_of_a_simulation() -> None:
     edge = 4.0 + 0.03 * 60
     points = []
     for _ in range(4000):
-        moved = box + [[0, 0, 0, rng.normal(0, edge)]]
+        moved = box + np.array([[0, 0, 0, rng.normal(0, edge)]])
         moved[:, [0, 2]] += rng.normal(0, edge)
         wrong = Camera(
-            hfov_deg=70, height_m=1.6 * (1 + rng.normal(0, 0.05)), pitch_deg=-2 + rng.normal(0, 0.6), yaw_deg=rng.normal(0, 1.5)
+            hfov_deg=70,
+            height_m=1.6 * (1 + rng.normal(0, 0.05)),
+            pitch_deg=-2 + rng.normal(0, 0.6),
+            yaw_deg=rng.normal(0, 1.5),
         )
         feet = np.stack([(moved[:, 0] + moved[:, 2]) / 2, moved[:, 3]], axis=1)
         points.append(ground_from_road(road_from_picture(feet, SIZE, wrong), 40.0 + wrong.yaw_deg)[0])
