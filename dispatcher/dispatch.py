@@ -47,5 +47,6 @@ class Dispatcher:
             self.engine.repeats += 1
             return []
         events = self.engine.read(item, made_at=envelope.time)
-        self._log.append([envelope], events)
+        anchor = self.engine.object_with(item.id)
+        self._log.append([envelope], events, [] if anchor is None else [anchor])
         return events

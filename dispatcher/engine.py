@@ -37,6 +37,7 @@ class Engine:
         self._taxonomy = taxonomy
         self._places: dict[str, Place] = {}
         self._anchors: dict[str, list[Sighting]] = {}
+        self._anchor_of: dict[str, str] = {}  # sighting -> object
         self._anchored: dict[str, tuple[float, float, Covariance]] = {}
         self._grid = Grid()
         self._read: set[str] = set()  # ids of sightings and passes
@@ -71,6 +72,11 @@ class Engine:
     def objects(self) -> list[Anchor]:
         """The permanent objects, in the order they were first seen."""
         return [_object(sightings, *self._anchored[id]) for id, sightings in self._anchors.items()]
+
+    def object_with(self, sighting_id: str) -> Anchor | None:
+        """The object that a sighting belongs to; None when it is of a case, or unknown."""
+        id = self._anchor_of.get(sighting_id)
+        return None if id is None else _object(self._anchors[id], *self._anchored[id])
 
     # One sighting
 
@@ -115,6 +121,7 @@ class Engine:
                 best = (score, id)
         id = derived_id("anchor", sighting.id) if best is None else best[1]
         self._anchors.setdefault(id, []).append(sighting)
+        self._anchor_of[sighting.id] = id
         self._anchored[id] = fuse(self._anchors[id])
         self._grid.put(id, sighting.kind, *self._anchored[id][:2])
 

@@ -36,20 +36,20 @@ class Live(threading.Thread):
         self._frames = frames
         self._areas = areas
         self._taxonomy = Taxonomy.read()
-        self._stop = threading.Event()
+        self._ending = threading.Event()
         self.seen = 0
 
     def stop(self) -> None:
-        self._stop.set()
+        self._ending.set()
         self.join()
 
     def run(self) -> None:
-        if self._stop.wait(WAIT_S):
+        if self._ending.wait(WAIT_S):
             return
         while batch := list(islice(self._frames, 1)):
             self._embedded.run(batch, on_event=self._say)
             self.seen += 1
-            if self._stop.wait(PAUSE_S):
+            if self._ending.wait(PAUSE_S):
                 return
         self._embedded.finish(on_event=self._say)
         console.print("the drive is over; the page stays up until Ctrl+C")

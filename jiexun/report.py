@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ from jiexun.pipeline import Summary
 from models.taxonomy import Taxonomy
 
 SHOWN_REJECTED = 20
-console = Console(stderr=True, highlight=False)
+WIDTH = 132  # columns, where the terminal does not say (a log file)
+console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH)
 
 
 def print_cases(cases: Sequence[Case], areas: Areas, taxonomy: Taxonomy, evidence: Path | None) -> None:
@@ -24,7 +26,7 @@ def print_cases(cases: Sequence[Case], areas: Areas, taxonomy: Taxonomy, evidenc
     table = Table(title="案件 cases", title_justify="left", header_style="bold", show_lines=False)
     for heading in ("案件\ncase", "事项\nmatter", "属地\nowner", "状态\nstate"):
         table.add_column(heading, overflow="fold")
-    for heading in ("置信度\nbelief", "位置\nposition ± m", "次数\nseen"):
+    for heading in ("置信度\nbelief", "位置\nposition ± m", "目击/车次\nseen/passes"):
         table.add_column(heading, justify="right", overflow="fold")
     table.add_column("证据\nevidence", overflow="fold")
     order = {State.OPEN: 0, State.HANDLED: 1, State.CLOSED: 2, State.CANDIDATE: 3, State.DISMISSED: 4}
@@ -36,8 +38,8 @@ def print_cases(cases: Sequence[Case], areas: Areas, taxonomy: Taxonomy, evidenc
             owner_text(case, areas),
             STATE_ZH[case.state],
             f"{case.probability:.0%}",
-            f"{case.lat:.5f}, {case.lon:.5f} ± {sigma_m(case):.1f}",
-            str(len(case.sightings)),
+            f"{case.lat:.5f},{case.lon:.5f} ±{sigma_m(case):.1f}",
+            f"{len(case.sightings)}/{case.passes}",
             evidence_text(case),
             style="" if case.state is State.OPEN else "dim",
         )
@@ -64,7 +66,7 @@ def sigma_m(case: Case) -> float:
 def evidence_text(case: Case) -> str:
     if case.evidence is None:
         return "—"
-    return case.evidence.missing or f"{(case.evidence.uri or '')[:12]}….jpg"
+    return case.evidence.missing or f"{(case.evidence.uri or '')[:8]}….jpg"
 
 
 def print_summary(summary: Summary, cases: Sequence[Case], objects: int, repeats: int) -> None:

@@ -71,8 +71,7 @@ function take(message) {
     announce(taken.record, message.event);
   }
   if (taken.record.id === selected?.id) open(taken.record.id, { move: false, focus: false });
-  cancelAnimationFrame(drawing);
-  drawing = requestAnimationFrame(draw); // events that come together are drawn together
+  drawing ||= setTimeout(draw, 50); // events that come together are drawn together, also in a hidden tab
   refreshSummary();
 }
 
@@ -118,6 +117,7 @@ function showSummary(summary) {
 // Drawing
 
 function draw() {
+  drawing = 0;
   const records = desk.list();
   const apart = records.filter((record) => record.area === null);
   const rest = records.filter((record) => record.area !== null);

@@ -56,9 +56,10 @@ export class CaseList {
         this.#rows.delete(id);
       }
     }
+    const items = records.map((record) => this.#row(record)); // first: a changed row takes the place of the old one
     let next = this.#list.firstElementChild;
-    for (const record of records) {
-      const item = this.#row(record);
+    for (const [index, record] of records.entries()) {
+      const item = items[index];
       if (fresh.has(record.id)) this.#shine(item);
       item.firstElementChild.toggleAttribute("aria-current", record.id === selected);
       if (item === next) next = next.nextElementSibling;

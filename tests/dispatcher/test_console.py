@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 import pytest
 from conftest import EAST, NOON, WEST
+from playwright.sync_api import expect, sync_playwright
 
 from dispatcher.api.app import create_app
 from dispatcher.api.serve import serve
 from dispatcher.case import Share, State
+from dispatcher.store.store import Store
 from vision.sighting import Evidence
 
 pytestmark = pytest.mark.browser
@@ -37,8 +39,6 @@ def browser():
         if os.environ.get("CI"):
             pytest.fail(reason)
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
     with sync_playwright() as playwright:
         running = playwright.chromium.launch(executable_path=path, args=list(QUIET))
         yield running
@@ -99,8 +99,8 @@ def test_a_new_case_appears_without_reload(page, store, make_case, make_event):
     assert rows(page) == ["second", "first"]
     assert page.evaluate("window.notReloaded")
     assert page.locator(".leaflet-marker-icon .pin").count() == 2
-    page.wait_for_function("document.querySelector('#announce').textContent.includes('立案：暴露垃圾')")
-    page.wait_for_function("document.querySelector('[data-tile=open] b').textContent === '2'")
+    expect(page.locator("#announce")).to_contain_text("立案：暴露垃圾，福田区 / 莲花街道 / 彩田社区，置信度 91%")
+    expect(page.locator("[data-tile=open] b")).to_have_text("2")
 
 
 def test_a_row_tells_what_where_how_sure_and_when(page, store, make_case, make_event, picture):
@@ -140,9 +140,16 @@ def test_nothing_is_lost_while_the_connection_is_down(browser, store, areas, tmp
         context.close()
 
 
-def test_a_server_with_another_store_is_read_anew(browser, store, areas, tmp_path, make_case, make_event):
-    from dispatcher.store.store import Store
+def test_changes_that_come_together_are_drawn_in_order(page, store, make_case, make_event):
+    store.append((), [make_event(case=make_case(name)) for name in ("a", "b", "c")])
+    page.wait_for_selector("li[data-case=c]")
+    changed = [make_event("moved", case=make_case(name, lon=114.0454)) for name in ("a", "b")]
+    store.append((), [*changed, make_event(case=make_case("d"))])
+    page.wait_for_selector("li[data-case=d]")
+    assert rows(page) == ["d", "b", "a", "c"]
 
+
+def test_a_server_with_another_store_is_read_anew(browser, store, areas, tmp_path, make_case, make_event):
     store.append((), [make_event(case=make_case(f"old-{n}")) for n in range(3)])
     first = serve(create_app(store, areas, evidence=tmp_path), port=0)
     port = int(first.url.rpartition(":")[2])
@@ -185,7 +192,7 @@ def test_a_case_is_read_by_keyboard_alone(page, store, make_case, make_event, pi
         "立案",
     ]
     assert page.locator("#detail .owners").inner_text().split() == (
-        "福田区 / 莲花街道 / 彩田社区 97% 福田区 / 福田街道 / 岗厦社区 3%".split()
+        ["福田区", "/", "莲花街道", "/", "彩田社区", "97%", "福田区", "/", "福田街道", "/", "岗厦社区", "3%"]
     )
     assert page.locator("#map path.ellipse").count() == 1
     page.keyboard.press("Escape")
@@ -249,14 +256,14 @@ def test_cases_without_owner_have_a_section_of_their_own(page, store, make_case,
     page.wait_for_selector("#unowned li[data-case=nowhere]")
     assert rows(page, "#unowned") == ["nowhere"]
     assert rows(page) == ["west"]
-    page.wait_for_function("document.querySelector('[data-tile=unowned] b').textContent === '1'")
+    expect(page.locator("[data-tile=unowned] b")).to_have_text("1")
     page.click("[data-tile=unowned]")
     page.wait_for_selector("li[data-case=west]", state="detached")
     assert rows(page, "#unowned") == ["nowhere"]
 
 
 def test_areas_are_drawn_named_and_marked_as_demo(page):
-    page.wait_for_selector(".area-label")
+    page.wait_for_selector(".area-label span")
     labels = page.eval_on_selector_all(".area-label", "labels => labels.map(label => label.textContent)")
     assert {"彩田社区", "岗厦社区"} <= set(labels)
     assert page.inner_text("#map-note") == "示意辖区（非官方边界）"
