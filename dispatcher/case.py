@@ -120,7 +120,7 @@ class CaseEvent:
     """Something happened to a case. Append-only; the case is as it stood right after."""
 
     id: str  # the same on every replay: a hash of case and event (and what caused it)
-    event: str  # opened, confirmed, moved, verified, closed, rebounded, merged, …
+    event: str  # as on topic `cases`; `suspected` and `dismissed` are of a candidate and stay in the store
     at: datetime
     case: Case
     recipients: tuple[str, ...]  # area codes this event is told to; empty for one that nobody needs to hear

@@ -175,9 +175,12 @@ class Engine:
             episode.opened_at = episode.crossed(place.kind, OPENS_AT)
             event = "opened" if episode.number == 1 else "rebounded"
             return [self._event(place, episode, event, cause, recipients(episode.owners))]
-        given_up = episode.probability <= DISMISSES_AT
-        episode.state = State.DISMISSED if given_up else State.CANDIDATE
-        return []
+        before = episode.state if len(episode.looks) > 1 else None
+        episode.state = State.DISMISSED if episode.probability <= DISMISSES_AT else State.CANDIDATE
+        if episode.state is before:
+            return []
+        event = "suspected" if episode.state is State.CANDIDATE else "dismissed"
+        return [self._event(place, episode, event, cause, ())]
 
     def _moved(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
         """Tell the right owner when better positions show that another one was told."""

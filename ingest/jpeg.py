@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -10,6 +11,7 @@ MAX_PIXELS = 50_000_000
 MAX_SIDE_PX = 16_384
 
 SOI, EOI, SOS, APP1 = 0xD8, 0xD9, 0xDA, 0xE1
+SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange width and height
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 _DECODED_SOF = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: Huffman-coded
 _SOF = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -25,7 +27,7 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 
 
 def read_header(data: bytes) -> tuple[int, int]:
-    """(width, height) in pixels as stored, before any EXIF rotation.
+    """(width, height) in pixels of the upright picture: an EXIF orientation that turns it is obeyed, as decoders do.
 
     `data` is the whole file: a picture cut short is refused, since decoders silently fill the rest with grey.
     Raises ValueError that says what is wrong. ITU-T T.81, annex B.
@@ -37,6 +39,7 @@ def read_header(data: bytes) -> tuple[int, int]:
     if not data.startswith(b"\xff\xd8"):
         raise ValueError(_not_jpeg(data))
     size_wh: tuple[int, int] | None = None
+    turned = False
     for marker, start, end in segments(data):
         if marker in _SOF:
             if size_wh is not None:
@@ -46,7 +49,9 @@ def read_header(data: bytes) -> tuple[int, int]:
             if size_wh is None:
                 raise ValueError("the JPEG header has no size before its picture data")
             _check_ends(data, end)
-            return size_wh
+            return size_wh[::-1] if turned else size_wh
+        elif marker == APP1:
+            turned = turned or _orientation(data[start:end]) in SIDEWAYS
     raise ValueError("the JPEG header is cut short: the file ends before the picture data")
 
 
@@ -74,6 +79,24 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             if marker == SOS:
                 return
             at = end
+
+
+def _orientation(app1: bytes) -> int:
+    """The EXIF orientation (1-8) of an APP1 segment; 1, upright, when it has none or is garbled. EXIF 3.0, 4.6.5."""
+    order = {b"II*\x00": "<", b"MM\x00*": ">"}.get(app1[6:10])
+    if not app1.startswith(b"Exif\x00\x00") or order is None:
+        return 1
+    tiff = app1[6:]
+    try:
+        (at,) = struct.unpack_from(order + "I", tiff, 4)
+        (count,) = struct.unpack_from(order + "H", tiff, at)
+        for entry in range(at + 2, at + 2 + 12 * count, 12):
+            tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, entry)
+            if (tag, kind) == (0x0112, 3):
+                return int(value)
+    except struct.error:  # the directory points outside: decoders ignore it too
+        pass
+    return 1
 
 
 def _size(marker: int, frame: bytes) -> tuple[int, int]:

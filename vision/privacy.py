@@ -59,6 +59,9 @@ class FaceFinder:
             raise PrivacyUnavailable(f"the face detector does not load: {error}") from error
 
     def __call__(self, image: Image) -> Boxes:
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+            # OpenCV would run on some of these and find nobody
+            raise PrivacyUnavailable(f"no picture of 8-bit BGR pixels, but {image.dtype} {image.shape}")
         found = self._faces(image)
         if max(image.shape[:2]) <= SMALL_PX:
             double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)

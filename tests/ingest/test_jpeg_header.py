@@ -144,3 +144,23 @@ def test_no_cut_or_flipped_byte_raises_anything_but_value_error(jpeg: bytes) -> 
         except ValueError:
             refused += 1
     assert refused > 20
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_size_is_that_of_the_upright_picture_as_decoders_turn_it(order: str, orientation: int) -> None:
+    tiff = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, 1)
+    tiff += struct.pack(order + "HHIHH", 0x0112, 3, 1, orientation, 0) + struct.pack(order + "I", 0)
+    block = b"Exif\0\0" + tiff
+    plain = encoded()
+    data = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + plain[2:]
+    height, width = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape[:2]
+    assert read_header(data) == (width, height)
+
+
+@pytest.mark.parametrize("cut", range(4, 30, 3))
+def test_a_garbled_exif_block_does_not_matter(cut: int) -> None:
+    block = (b"Exif\0\0II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x0112, 3, 1, 6, 0))[:cut]
+    plain = encoded()
+    data = plain[:2] + b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block + plain[2:]
+    assert read_header(data) in ((64, 48), (48, 64))

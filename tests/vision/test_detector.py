@@ -157,7 +157,7 @@ def test_a_foreign_model_is_refused_with_what_was_expected(tmp_path: Path) -> No
 
 def test_a_card_with_other_classes_or_another_stride_is_refused() -> None:
     order = ("garbage_bin", "garbage", "overflow_bin")
-    with pytest.raises(ModelUnusable, match="expected {0: 'garbage_bin', 1: 'garbage'"):
+    with pytest.raises(ModelUnusable, match=r"expected \{0: 'garbage_bin', 1: 'garbage'"):
         Detector(replace(CARD, classes=order))
     with pytest.raises(ModelUnusable, match="stride 32, expected 64"):
         Detector(replace(CARD, stride=64))
