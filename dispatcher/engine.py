@@ -175,7 +175,8 @@ class Engine:
             episode.opened_at = episode.crossed(place.kind, OPENS_AT)
             event = "opened" if episode.number == 1 else "rebounded"
             return [self._event(place, episode, event, cause, recipients(episode.owners))]
-        before = episode.state if len(episode.looks) > 1 else None
+        begun = len(episode.sightings) == 1 and len(episode.looks) == 1
+        before = None if begun else episode.state
         episode.state = State.DISMISSED if episode.probability <= DISMISSES_AT else State.CANDIDATE
         if episode.state is before:
             return []

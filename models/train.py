@@ -2,7 +2,7 @@
 
 `python -m models.train RECIPE.toml --data DIR --start WEIGHTS`
 
-Needs the `train` extra (ultralytics, torch). Runs on a GPU or, slowly, on a CPU (channels_last, bf16 where that is faster).
+Needs the `train` extra (ultralytics, torch). Runs on a GPU or, slowly, on a CPU (bf16 where that is faster).
 Stops and resumes: the last checkpoint is written after every epoch; `--resume` goes on from it.
 """
 

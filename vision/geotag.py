@@ -23,6 +23,7 @@ EDGE_PX_SIGMA = 4.0  # of a box edge, in a picture 1280 px wide ...
 EDGE_BOX_SIGMA = 0.03  # ... plus this part of the box's height
 DEFAULT_ACCURACY_M = 4.0  # 1 sigma of an ordinary receiver that does not say
 VAGUE_RANGE_M = (15.0, 8.0)  # mean and sigma for a near thing whose foot the level-road model puts in the sky
+HALF_WIDTH_M = 0.5  # of a bin or a heap
 NEAR_BOX = 0.10  # a box at least this part of the picture's height is near, whatever the model says
 
 
@@ -52,6 +53,8 @@ def geotag(xyxy: Floats, size_wh: tuple[int, int], camera: Camera, fix: Fix) -> 
     cut = boxes[keep, 3] >= height - 2  # the foot lies below the picture: nearer than it looks
     road = road[keep]
     _stretch_range(covariance, road, cut)
+    for i in np.flatnonzero((boxes[keep, 0] <= 2) | (boxes[keep, 2] >= width - 2)):
+        covariance[i] += _along(road[i], 0.0, HALF_WIDTH_M)  # its middle lies beside the picture
     focal = camera.focal_px(width)
     for i in np.flatnonzero(vague):
         side = (feet[i, 0] - width / 2) / focal
