@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 OPENS_AT = 0.80  # belief from which a case is opened and told
 CLOSES_AT = 0.05  # belief below which an open case is verified gone
 DISMISSES_AT = 0.03  # belief below which a candidate is given up
-CLEAN_ENOUGH = 1.8  # -ln of the chance that every clean look was a miss: one pass alone never closes a case
+CLEAN_ENOUGH = 1.8  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
 MOST = 0.99  # no look, and no number of them, makes it surer
 LEAST = 0.01
 LIFETIME = {  # how long a disorder lies, on average, when nobody tells the office; a guess until cases teach it
@@ -86,12 +86,12 @@ def gone_since(looks: Sequence[Look], beliefs: Sequence[float]) -> datetime | No
 
     Asks for clean looks by more than one pass after the last look that saw it.
     """
-    clean = 0.0
+    clean, passes = 0.0, 0
     gone = None
     for look, p in zip(looks, beliefs, strict=True):
-        clean = 0.0 if look.seen is not None else clean + look.clean
+        clean, passes = (0.0, 0) if look.seen is not None else (clean + look.clean, passes + 1)
         if look.seen is not None:
             gone = None
-        elif gone is None and p <= CLOSES_AT and clean >= CLEAN_ENOUGH:
+        elif gone is None and p <= CLOSES_AT and clean >= CLEAN_ENOUGH and passes > 1:
             gone = look.at
     return gone

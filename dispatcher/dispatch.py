@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from dispatcher.case import Anchor, CaseEvent
@@ -43,10 +44,11 @@ class Dispatcher:
     def read(self, envelope: Envelope) -> list[CaseEvent]:
         """Take one envelope. Raises ValueError for one that makes no sense; nothing is stored then."""
         item = parsed(envelope)
-        if self.engine.has_read(item.id):
-            self.engine.repeats += 1
-            return []
+        repeats = self.engine.repeats
         events = self.engine.read(item, made_at=envelope.time)
+        if self.engine.repeats > repeats:
+            return []
         anchor = self.engine.object_with(item.id)
-        self._log.append([envelope], events, [] if anchor is None else [anchor])
+        # Kept under the id of what it says, which is what the engine knows repeats by.
+        self._log.append([replace(envelope, id=item.id)], events, [] if anchor is None else [anchor])
         return events

@@ -49,10 +49,10 @@ class Engine:
         """Take one sighting or pass. Repeats change nothing. Raises ValueError for one that makes no sense."""
         if isinstance(item, Sighting):
             self._check(item, made_at)
+        self._clock = max(self._clock, made_at)
         if item.id in self._read:
             self.repeats += 1
             return []
-        self._clock = max(self._clock, made_at)
         self._read.add(item.id)
         if isinstance(item, Pass):
             return self._miss(item)
@@ -60,9 +60,6 @@ class Engine:
             self._anchor(item)
             return []
         return self._sight(item, item.matter)
-
-    def has_read(self, id: str) -> bool:
-        return id in self._read
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""

@@ -41,7 +41,10 @@ class Envelope:
 def parse_envelope(line: str | bytes) -> Envelope:
     """Read one JSON line. Raises ValueError that says what is wrong with it."""
     try:
-        doc = json.loads(line)
+        text = line.decode("utf-8-sig") if isinstance(line, bytes) else line
+        doc = json.loads(text)
+        if "\\ud" in text.lower():  # an escaped half of a character names nothing and cannot be stored
+            json.dumps(doc, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(doc, dict):

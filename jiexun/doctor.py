@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+from rich.markup import escape
 from rich.table import Table
 
 from jiexun.demo import SAMPLE
@@ -61,7 +62,7 @@ def print_doctor(report: dict[str, Any]) -> None:
         table.add_column(heading, overflow="fold")
     for check in report["checks"]:
         mark = "[green]✓[/]" if check["ok"] else "[red]✗[/]" if check["required"] else "[dim]–[/]"
-        table.add_row(mark, check["name"], check["found"], "" if check["ok"] else check["remedy"])
+        table.add_row(mark, check["name"], check["found"], "" if check["ok"] else escape(check["remedy"]))
     console.print(table)
     console.print("ready" if report["ok"] else "[red]something that Jiexun needs is missing[/]")
 

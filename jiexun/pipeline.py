@@ -36,6 +36,7 @@ class Summary:
     rejected: list[Rejected] = field(default_factory=list)
     repeats: int = 0
     left_out: int = 0  # by sampling
+    unlisted: int = 0  # pictures of the drive that no row names
     sightings: int = 0
     passes: int = 0
     too_far: int = 0  # boxes that were too far away to place
@@ -48,6 +49,7 @@ class Summary:
             "rejected": len(self.rejected),
             "repeats": self.repeats,
             "left_out": self.left_out,
+            "unlisted": self.unlisted,
             "sightings": self.sightings,
             "passes": self.passes,
             "too_far": self.too_far,

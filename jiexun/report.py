@@ -77,6 +77,8 @@ def print_summary(summary: Summary, cases: Sequence[Case], objects: int, repeats
         f"{summary.frames} frames looked at, {summary.left_out} left out by sampling, "
         f"{summary.repeats + repeats} repeats, {len(summary.rejected)} rejected"
     )
+    if summary.unlisted:
+        console.print(f"{summary.unlisted} pictures that no row of frames.csv names")
     console.print(
         f"{summary.sightings} sightings in {summary.passes} passes → "
         + (", ".join(f"{n} {state}" for state, n in sorted(states.items())) or "no cases")

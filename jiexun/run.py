@@ -80,6 +80,7 @@ def begin(embedded: Embedded, source: Source) -> None:
         embedded.reject(rejected)
     embedded.summary.repeats += source.repeats
     embedded.summary.left_out += source.left_out
+    embedded.summary.unlisted += source.unlisted
 
 
 def result_document(embedded: Embedded, warnings: Sequence[str]) -> dict[str, object]:

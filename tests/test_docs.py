@@ -56,10 +56,7 @@ def commands(group: Any, path: tuple[str, ...] = ("jiexun",)) -> Iterator[tuple[
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
-
-
-def test_the_commands_are_found() -> None:
-    assert {"jiexun demo", "jiexun cases replay", "jiexun bench hotpath"} <= COMMANDS.keys()
+assert {"jiexun demo", "jiexun cases replay", "jiexun bench hotpath"} <= COMMANDS.keys()  # the walk goes deep enough
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -239,10 +236,10 @@ def sighting(east_m: float) -> Sighting:
     )
 
 
-@pytest.mark.parametrize(("apart_m", "told", "one_thing"), [(3.0, "= 0.99", True), (10.0, "= 11.0", False)])
+@pytest.mark.parametrize(("apart_m", "told", "one_thing"), [(3.0, "= 0.990", True), (10.0, "= 11.0", False)])
 def test_the_worked_example_of_identity_comes_out(apart_m: float, told: str, one_thing: bool) -> None:
     distance, _ = distance2(sighting(apart_m), *fuse([sighting(0.0)]))
-    assert f"= {distance:.3g}" == told
+    assert f"= {distance:#.3g}" == told
     assert told in TEXT["docs/cases.md"]
     assert (distance <= GATE) == one_thing
 
@@ -274,6 +271,12 @@ def test_the_bucket_stands_where_the_page_says() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
 def test_the_accuracy_that_is_shown_is_the_one_measured(page: str) -> None:
+    assert re.findall(r"<!-- (/?numbers\S*) -->", TEXT[page]) == [
+        "numbers:accuracy",
+        "/numbers",
+        "numbers:hotpath",
+        "/numbers",
+    ]
     block = re.search(r"<!-- numbers:accuracy -->(.*?)<!-- /numbers -->", TEXT[page], re.DOTALL)
     assert block is not None
     shown = re.findall(r"^\| (\w+)[^|]*\| ([0-9.]+) \|", block.group(1), re.MULTILINE)
@@ -283,13 +286,6 @@ def test_the_accuracy_that_is_shown_is_the_one_measured(page: str) -> None:
     assert {kind: float(number) for kind, number in shown} == {
         kind: pytest.approx(value, abs=0.00051) for kind, value in expected.items()
     }
-
-
-@pytest.mark.parametrize("page", ["README.md", "README.zh-CN.md"])
-def test_the_places_for_measured_numbers_are_there(page: str) -> None:
-    opened = re.findall(r"<!-- numbers:(\w+) -->", TEXT[page])
-    assert opened == ["accuracy", "hotpath"]
-    assert TEXT[page].count("<!-- /numbers -->") == 2
 
 
 # Repository habits

@@ -164,12 +164,12 @@ def test_the_document_of_cases_replay_is_valid(run: Callable[..., tuple[int, Any
 def test_the_document_of_a_drive_is_valid(
     run: Callable[..., tuple[int, Any, str]], made_drive: Callable[..., Path], sample_rows: list[dict[str, str]]
 ) -> None:
-    rows = [*sample_rows[2:6], sample_rows[6] | {"file": "gone.jpg"}, sample_rows[2]]
+    rows = [*sample_rows[19:29], sample_rows[29] | {"file": "gone.jpg"}, sample_rows[19]]
     status, document, _ = run("replay", made_drive(rows), "--json")
     assert status == 0
     assert faults("document", document) == []
     assert document["cases"]
-    assert document["rejected"] == [{"file": "gone.jpg", "row": 6, "reason": "the picture is missing"}]
+    assert document["rejected"] == [{"file": "gone.jpg", "row": 12, "reason": "the picture is missing"}]
     assert document["summary"]["repeats"] == 1
     assert SCHEMAS["document"]["properties"]["summary"]["properties"].keys() == document["summary"].keys()
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import h3
+
 from ingest.envelope import Envelope
 from ingest.frame import parse_rfc3339, rfc3339
 
 SIGHTING_TYPE = "cn.jiexun.sighting.v1"
 PASS_TYPE = "cn.jiexun.pass.v1"
+H3_RESOLUTIONS = (10, 15)  # cells of 15,000 m² to 0.9 m²: coarser ones say nothing of a place
 MAX_SIGMA_M = 1000.0  # a position vaguer than this names no place
 
 Covariance = tuple[float, float, float]  # m²: east-east, east-north, north-north
@@ -137,6 +140,7 @@ def parse_pass(data: dict[str, Any]) -> Pass:
     started, ended = _time(data, "started_at"), _time(data, "ended_at")
     if ended < started:
         raise ValueError("ended_at is before started_at")
+    resolution = round(_number(data, "h3_resolution", *H3_RESOLUTIONS))
     return Pass(
         id=_text(data, "id"),
         vehicle=_text(data, "vehicle"),
@@ -144,8 +148,8 @@ def parse_pass(data: dict[str, Any]) -> Pass:
         started_at=started,
         ended_at=ended,
         model=_text(data, "model"),
-        h3_resolution=round(_number(data, "h3_resolution", 0, 15)),
-        looked=_fractions(data, "looked"),
+        h3_resolution=resolution,
+        looked=_cells(data, resolution),
         recall=_fractions(data, "recall"),
     )
 
@@ -191,10 +195,21 @@ def _fractions(data: dict[str, Any], name: str) -> dict[str, float]:
 
 def _evidence(data: dict[str, Any]) -> Evidence:
     box = data.get("box_xyxy")
-    corners = tuple(round(v) for v in box) if isinstance(box, list) and len(box) == 4 else None
-    return Evidence(
-        uri=data.get("uri"),
-        sha256=data.get("sha256"),
-        box_xyxy=(corners[0], corners[1], corners[2], corners[3]) if corners else None,
-        missing=data.get("missing"),
-    )
+    corners: tuple[int, int, int, int] | None = None
+    if box is not None:
+        if not isinstance(box, list) or len(box) != 4:
+            raise ValueError(f"evidence.box_xyxy must be [x1, y1, x2, y2] in pixels, got {box!r}")
+        x1, y1, x2, y2 = (round(_number({"evidence.box_xyxy": v}, "evidence.box_xyxy", -1e6, 1e6)) for v in box)
+        corners = (x1, y1, x2, y2)
+    for name in ("uri", "sha256", "missing"):
+        if not isinstance(data.get(name), str | None):
+            raise ValueError(f"evidence.{name} must be a text, got {data[name]!r}")
+    return Evidence(uri=data.get("uri"), sha256=data.get("sha256"), box_xyxy=corners, missing=data.get("missing"))
+
+
+def _cells(data: dict[str, Any], resolution: int) -> dict[str, float]:
+    looked = _fractions(data, "looked")
+    for cell in looked:
+        if not h3.is_valid_cell(cell) or h3.get_resolution(cell) != resolution:
+            raise ValueError(f"looked: {cell!r} is no H3 cell of resolution {resolution}")
+    return looked

@@ -73,3 +73,9 @@ def test_a_detector_that_claims_certainty_is_taken_at_less(confidence: float) ->
     (p,) = believe([seen(0, confidence)], "garbage")
     assert 0.0 < p < 1.0
     assert (p > OPENS_AT) == (confidence == 1.0)
+
+
+def test_one_pass_never_closes_however_clearly_it_looked() -> None:
+    looks = [seen(0, 0.85), clean(200, 0.95)]
+    assert believe(looks, "garbage")[-1] < CLOSES_AT
+    assert gone_since(looks, believe(looks, "garbage")) is None
