@@ -52,9 +52,10 @@ def replayed(tmp_path: Path, lines: list[Any], store: Store) -> tuple[Engine, li
     return engine, [entry.document() for entry in replay_lines(path, dispatcher)]
 
 
+ENDLESS = json.dumps(sighting(id="x", evidence={"box_xyxy": [7, 1, 2, 3]})).replace("[7,", "[1e999,").encode()
 WRONG = {
     "a box of words": sighting(id="x", evidence={"uri": "a.jpg", "box_xyxy": ["a", 1, 2, 3]}),
-    "an endless box": json.dumps(sighting(id="x", evidence={"box_xyxy": [1, 1, 2, 3]})).replace("[1, 1,", "[1e999, 1,").encode(),
+    "an endless box": ENDLESS,
     "a numeric name": sighting(id="x", evidence={"uri": 7}),
     "half a character": sighting(id="x", kind="\ud800"),
     "half a character in bytes": b'{"specversion": "1.0", "id": "\xed\xa0\x80"}',

@@ -132,7 +132,7 @@ def test_things_of_other_kinds_at_one_place_are_cases_of_their_own(engine: Engin
 
 
 def test_a_doubtful_sighting_stays_a_candidate_until_another_pass_agrees(engine: Engine) -> None:
-    (noted,) = read(engine, sighting(confidence=0.7))
+    (noted,) = read(engine, sighting(confidence=0.6))
     assert (noted.event, noted.recipients) == ("suspected", ())  # for the page; nobody is told
     assert only(engine).state is State.CANDIDATE
     assert names(read(engine, sighting(1, 1, confidence=0.75, day=0.1))) == ["opened"]
