@@ -245,4 +245,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from models.train import main as importable_main  # checkpoints name their classes: not as __main__'s
+
+    importable_main()
