@@ -108,7 +108,7 @@ def demo(
     """
     with explained() as settings:
         areas, warnings = open_areas(None, SAMPLE)
-        source = open_source(SAMPLE, None, None, "front", settings)
+        source, _ = open_source(SAMPLE, None, None, "front", settings)
         folder = new_folder(settings, "demo")
         pictures = evidence or folder / "evidence"
         with Store.open(store_url(store, folder)) as opened:
@@ -173,14 +173,14 @@ def replay(
     with explained() as settings:
         settings = _with(settings, every_m=every_m, model=model)
         began = None if start is None else parse_rfc3339(start)
-        opened_source = open_source(source, track, began, camera, settings)
+        opened_source, refused = open_source(source, track, began, camera, settings)
         opened_areas, warnings = open_areas(areas, source)
         cameras = open_cameras(source)
         folder = new_folder(settings, "replay")
         pictures = evidence or folder / "evidence"
         with Store.open(store_url(store, folder)) as opened:
             embedded = Embedded(settings, areas=opened_areas, cameras=cameras, store=opened, evidence=pictures)
-            begin(embedded, opened_source)
+            begin(embedded, opened_source, refused)
             run_all(embedded, opened_source.frames(), len(opened_source))
             embedded.finish()
             print_warnings(warnings)

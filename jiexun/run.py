@@ -24,18 +24,23 @@ from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
 
 
-def open_source(source: Path, track: Path | None, start: datetime | None, camera: str, settings: Settings) -> Source:
-    """A drive folder, or a video with the track that places it. Raises OSError or ValueError that helps."""
+def open_source(
+    source: Path, track: Path | None, start: datetime | None, camera: str, settings: Settings
+) -> tuple[Source, list[Rejected]]:
+    """A drive folder, or a video with the track that places it, and the points of that track that were refused.
+
+    Raises OSError or ValueError that helps.
+    """
     if source.is_dir():
         if track is not None:
             raise ValueError(f"{source} is a folder: put the track into it; --track goes with a video")
-        return open_drive(source, now=datetime.now(UTC), zone=settings.timezone, every_m=settings.every_m)
+        return open_drive(source, now=datetime.now(UTC), zone=settings.timezone, every_m=settings.every_m), []
     if not source.exists():
         raise FileNotFoundError(f"there is no {source}")
     if track is None:
         raise ValueError(f"{source.name} is a file: a video needs --track TRACK.gpx (or .nmea) to be placed")
-    way, _ = read_track(track)
-    return open_video(source, way, start=start, camera=camera, every_m=settings.every_m)
+    way, refused = read_track(track)
+    return open_video(source, way, start=start, camera=camera, every_m=settings.every_m), refused
 
 
 def open_cameras(source: Path) -> dict[str, Camera]:
@@ -74,9 +79,9 @@ def run_all(embedded: Embedded, frames: Iterable[Frame | Rejected], total: int) 
     return events
 
 
-def begin(embedded: Embedded, source: Source) -> None:
+def begin(embedded: Embedded, source: Source, refused: Iterable[Rejected] = ()) -> None:
     """Count what the source refused and left out before its first frame."""
-    for rejected in source.rejected:
+    for rejected in (*refused, *source.rejected):
         embedded.reject(rejected)
     embedded.summary.repeats += source.repeats
     embedded.summary.left_out += source.left_out

@@ -81,7 +81,7 @@ class Damage:
         if self.rng.random() < self.jpeg[0]:
             quality = int(self.rng.integers(self.jpeg[1], self.jpeg[2] + 1))
             _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            image = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR))
         labels["img"] = image
         return labels
 

@@ -313,6 +313,32 @@ def test_a_source_that_is_no_drive_is_refused_with_a_sentence(
     assert words in " ".join(errors.split())
 
 
+def test_a_video_with_a_track_is_a_drive_too(run: Run, sample_rows: list[Row], tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "bus.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 1.0, (640, 480))
+    for row in sample_rows[:30]:
+        writer.write(cv2.imread(str(SAMPLE / row["file"])))
+    writer.release()
+    start = parse_rfc3339("2026-11-20T08:00:00Z")
+    points = "".join(
+        f'<trkpt lat="{22.5355 + n * 5 / 110_741:.7f}" lon="114.06004"><time>{rfc3339(start + timedelta(seconds=n))}</time></trkpt>'
+        for n in range(20)  # it ends before the film does
+    )
+    bad = '<trkpt lat="95" lon="114"><time>2026-11-20T08:00:03.500Z</time></trkpt>'
+    (tmp_path / "bus.gpx").write_text(
+        f'<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1"><trk><trkseg>{points}{bad}</trkseg></trk></gpx>'
+    )
+    status, document, _ = run(
+        "replay", tmp_path / "bus.mp4", "--track", tmp_path / "bus.gpx", "--camera", "right",
+        "--areas", SAMPLE / "areas.geojson", "--json",
+    )  # fmt: skip
+    assert status == 0
+    assert 18 <= document["summary"]["frames"] <= 21
+    reasons = " ".join(entry["reason"] for entry in document["rejected"])
+    assert "95" in reasons  # the bad point of the track
+    assert re.search("track ends", reasons)  # and the film's last frames
+    assert document["objects"] or document["cases"]
+
+
 def test_wrong_usage_is_status_2(run: Run) -> None:
     assert run("replay")[0] == 2
     assert run("replay", SAMPLE, "--nonsense")[0] == 2
