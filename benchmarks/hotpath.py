@@ -24,6 +24,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from jiexun.doctor import processor
 from models.card import find_card
 from vision.detector import Detector, cores
 
@@ -108,7 +109,7 @@ def machine(detector: Detector) -> dict[str, Any]:
         "model": detector.card.version,
         "provider": detector.provider,
         "onnxruntime": ort.__version__,
-        "machine": _processor(),
+        "machine": processor(),
         "cores": cores(),
         "python": platform.python_version(),
         "commit": _commit(),
@@ -125,14 +126,6 @@ def table(result: dict[str, Any]) -> str:
     lines.append(f"load before {result['load_before']} · {result['pictures']} pictures of {SIZE_WH[0]} × {SIZE_WH[1]}")
     lines.append(f"commit {result['commit']}")
     return "\n".join(lines)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _commit() -> str:

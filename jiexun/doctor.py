@@ -43,7 +43,7 @@ def doctor_report(settings: Settings) -> dict[str, Any]:
     return {
         "ok": all(check["ok"] for check in checks if check["required"]),
         "version": _version("jiexun") or "not installed",
-        "machine": {"cores": cores(), "system": platform.platform(), "processor": _processor()},
+        "machine": {"cores": cores(), "system": platform.platform(), "processor": processor()},
         "providers": onnxruntime.get_available_providers(),
         "sqlite": sqlite3.sqlite_version,
         "checks": checks,
@@ -129,7 +129,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The processor's name, as far as the machine tells it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
     except OSError:

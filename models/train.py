@@ -177,7 +177,7 @@ def data_sha256(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def main() -> None:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", type=Path)
     parser.add_argument("--data", type=Path, required=True, help="folder with images/, labels/ and data.yaml")
@@ -187,47 +187,43 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--bf16", action="store_true", help="bf16 forward pass: faster on a CPU with AMX")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
-    args = parser.parse_args()
+    return parser.parse_args()
 
-    recipe = Recipe.read(args.recipe)
-    out: Path = args.out.resolve()
-    out.mkdir(parents=True, exist_ok=True)
-    cv2.setNumThreads(1)
-    data_yaml = out / "data.yaml"
-    data = args.data.resolve()
-    YAML.save(
-        data_yaml,
-        {
-            "path": str(data),
-            "train": "images/train",
-            "val": "images/val",
-            "test": "images/test",
-            "names": dict(enumerate(recipe.classes)),
-        },
-    )
+
+def written_data(data: Path, classes: tuple[str, ...], out: Path) -> Path:
+    """A data.yaml with the data's folder in full (ultralytics looks for a relative one elsewhere), and its hash."""
+    path = out / "data.yaml"
+    splits = {split: f"images/{split}" for split in ("train", "val", "test")}
+    YAML.save(path, {"path": str(data), **splits, "names": dict(enumerate(classes))})
     (out / "data.sha256").write_text(data_sha256(data) + "\n", encoding="utf8")
+    return path
 
-    s, a = recipe.schedule, recipe.augment
-    overrides: dict[str, Any] = {
+
+def overrides(recipe: Recipe, data_yaml: Path, out: Path, *, device: str, resume: bool) -> dict[str, Any]:
+    """The recipe in ultralytics' words."""
+    s = recipe.schedule
+    same = (
+        "epochs",
+        "batch",
+        "optimizer",
+        "lr0",
+        "lrf",
+        "warmup_epochs",
+        "weight_decay",
+        "close_mosaic",
+        "freeze",
+        "seed",
+    )
+    return {name: s[name] for name in same} | {
         "model": recipe.architecture,
         "data": str(data_yaml),
         "imgsz": max(recipe.shape_hw),
-        "epochs": s["epochs"],
-        "batch": s["batch"],
         "nbs": s["batch"],
-        "optimizer": s["optimizer"],
-        "lr0": s["lr0"],
-        "lrf": s["lrf"],
         "cos_lr": True,
-        "warmup_epochs": s["warmup_epochs"],
         "warmup_bias_lr": 0.0,
-        "weight_decay": s["weight_decay"],
-        "close_mosaic": s["close_mosaic"],
-        "freeze": s["freeze"],
-        "mosaic": a["mosaic"],
-        "seed": s["seed"],
+        "mosaic": recipe.augment["mosaic"],
         "deterministic": False,
-        "device": args.device,
+        "device": device,
         "amp": False,
         "channels_last": True,
         "workers": 0,
@@ -235,11 +231,20 @@ def main() -> None:
         "project": str(out.parent),
         "name": out.name,
         "exist_ok": True,
+        "resume": str(out / "weights" / "last.pt") if resume else False,
     }
-    if args.resume:
-        overrides["resume"] = str(out / "weights" / "last.pt")
+
+
+def main() -> None:
+    args = arguments()
+    recipe = Recipe.read(args.recipe)
+    out: Path = args.out.resolve()
+    out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)
     StreetModel.bf16 = args.bf16
-    trainer = StreetTrainer(recipe, args.start, overrides)
+    data_yaml = written_data(args.data.resolve(), recipe.classes, out)
+    options = overrides(recipe, data_yaml, out, device=args.device, resume=args.resume)
+    trainer = StreetTrainer(recipe, args.start, options)
     torch.set_num_threads(args.threads)  # after ultralytics, which sets its own
     trainer.train()
 

@@ -320,7 +320,8 @@ def test_a_video_with_a_track_is_a_drive_too(run: Run, sample_rows: list[Row], t
     writer.release()
     start = parse_rfc3339("2026-11-20T08:00:00Z")
     points = "".join(
-        f'<trkpt lat="{22.5355 + n * 5 / 110_741:.7f}" lon="114.06004"><time>{rfc3339(start + timedelta(seconds=n))}</time></trkpt>'
+        f'<trkpt lat="{22.5355 + n * 5 / 110_741:.7f}" lon="114.06004">'
+        f"<time>{rfc3339(start + timedelta(seconds=n))}</time></trkpt>"
         for n in range(20)  # it ends before the film does
     )
     bad = '<trkpt lat="95" lon="114"><time>2026-11-20T08:00:03.500Z</time></trkpt>'
