@@ -10,9 +10,6 @@ from typing import Any
 from ingest.frame import rfc3339
 from vision.sighting import Covariance, Evidence
 
-CASE_TYPE = "cn.jiexun.case.{event}.v1"
-ALERT_TYPE = "cn.jiexun.alert.v1"
-
 
 class State(StrEnum):
     """Where the belief in a case stands. The steps of the office's own workflow are another field."""

@@ -101,22 +101,19 @@ class Engine:
 
     def _match(self, sighting: Sighting, matter: str) -> Place | None:
         """The known place that a sighting is most probably of."""
-        best: tuple[float, str] | None = None
         reach = min(FARTHEST_M, 12.0 + 3.0 * float(matrix(sighting.covariance_m2).trace()) ** 0.5)
+        scores = {}
         for id in self._grid.near(matter, sighting.lat, sighting.lon, reach):
-            place = self._places[id]
-            score = _score(sighting, place.now.sightings, *place.now.position)
-            if score is not None and (best is None or (score, id) < best):
-                best = (score, id)
-        return None if best is None else self._places[best[1]]
+            now = self._places[id].now
+            scores[id] = _score(sighting, now.sightings, *now.position)
+        best = _best(scores)
+        return None if best is None else self._places[best]
 
     def _anchor(self, sighting: Sighting) -> None:
-        best: tuple[float, str] | None = None
-        for id in self._grid.near(sighting.kind, sighting.lat, sighting.lon, FARTHEST_M):
-            score = _score(sighting, self._anchors[id], *self._anchored[id])
-            if score is not None and (best is None or (score, id) < best):
-                best = (score, id)
-        id = derived_id("anchor", sighting.id) if best is None else best[1]
+        near = self._grid.near(sighting.kind, sighting.lat, sighting.lon, FARTHEST_M)
+        id = _best({id: _score(sighting, self._anchors[id], *self._anchored[id]) for id in near})
+        if id is None:
+            id = derived_id("anchor", sighting.id)
         self._anchors.setdefault(id, []).append(sighting)
         self._anchor_of[sighting.id] = id
         self._anchored[id] = fuse(self._anchors[id])
@@ -220,6 +217,12 @@ def _score(sighting: Sighting, known: list[Sighting], lat: float, lon: float, co
     if beside:
         return distance + volume if same_bank(sighting, beside, lat, lon) else None
     return distance + volume if distance <= GATE else None
+
+
+def _best(scores: dict[str, float | None]) -> str | None:
+    """The id that fits best, ties by id; None when none fits."""
+    fitting = [(score, id) for id, score in scores.items() if score is not None]
+    return min(fitting)[1] if fitting else None
 
 
 def _begun(place: Place, sighting: Sighting) -> Episode:

@@ -18,7 +18,6 @@ from ingest.source import Row
 from ingest.table import DEFAULT_CAMERA, DEFAULT_VEHICLE
 from ingest.track import Track
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".ts", ".m4v", ".webm")
 JPEG_QUALITY = 95
 
 

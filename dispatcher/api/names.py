@@ -24,7 +24,6 @@ EVENT_ZH = {
     "split": "拆分",
     "dismissed": "不予立案",
 }
-LAYER_ZH = {"city": "市", "district": "区", "street": "街道", "community": "社区", "grid": "网格"}
 
 
 class AreaNames(Protocol):

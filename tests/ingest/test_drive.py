@@ -357,6 +357,14 @@ def test_a_picture_gone_or_spoilt_since_is_rejected_in_its_turn(folder: Folder) 
     assert [isinstance(item, Frame) for item in found] == [True, False, False, True]
 
 
+def test_a_folder_named_like_a_picture_is_rejected(folder: Folder) -> None:
+    folder.table(*folder.way(2))
+    (folder.path / "0001.jpg").unlink()
+    (folder.path / "0001.jpg").mkdir()
+    (rejected,) = folder.open().rejected
+    assert rejected.file == "0001.jpg"
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_picture_that_may_not_be_read_is_rejected(folder: Folder) -> None:
     folder.table(*folder.way(2))
