@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -29,6 +30,27 @@ _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b
 def read_header(data: bytes) -> tuple[int, int]:
     """(width, height) in pixels of the upright picture: an EXIF orientation that turns it is obeyed, as decoders do.
 
+    As `read_facts`, which says more.
+    """
+    return read_facts(data).size_wh
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a JPEG's header says."""
+
+    stored_wh: tuple[int, int]  # pixels, as they are coded
+    orientation: int  # EXIF, 1-8; 1 is upright
+
+    @property
+    def size_wh(self) -> tuple[int, int]:
+        """Of the upright picture."""
+        return self.stored_wh[::-1] if self.orientation in SIDEWAYS else self.stored_wh
+
+
+def read_facts(data: bytes) -> Facts:
+    """Size and orientation of a picture.
+
     `data` is the whole file: a picture cut short is refused, since decoders silently fill the rest with grey.
     Raises ValueError that says what is wrong. ITU-T T.81, annex B.
     """
@@ -39,7 +61,7 @@ def read_header(data: bytes) -> tuple[int, int]:
     if not data.startswith(b"\xff\xd8"):
         raise ValueError(_not_jpeg(data))
     size_wh: tuple[int, int] | None = None
-    turned = False
+    orientation = 1
     for marker, start, end in segments(data):
         if marker in _SOF:
             if size_wh is not None:
@@ -49,9 +71,9 @@ def read_header(data: bytes) -> tuple[int, int]:
             if size_wh is None:
                 raise ValueError("the JPEG header has no size before its picture data")
             _check_ends(data, end)
-            return size_wh[::-1] if turned else size_wh
-        elif marker == APP1:
-            turned = turned or _orientation(data[start:end]) in SIDEWAYS
+            return Facts(size_wh, orientation)
+        elif marker == APP1 and orientation == 1:
+            orientation = _orientation(data[start:end])
     raise ValueError("the JPEG header is cut short: the file ends before the picture data")
 
 

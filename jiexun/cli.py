@@ -41,6 +41,7 @@ from jiexun.run import (
 from jiexun.settings import Settings, read_settings
 from models.card import ModelUnusable
 from models.taxonomy import Taxonomy
+from vision.engine import EngineUnavailable
 
 app = typer.Typer(
     name="jiexun",
@@ -63,8 +64,11 @@ AreasFile = Annotated[Path | None, typer.Option("--areas", help="GeoJSON with th
 StoreUrl = Annotated[str | None, typer.Option("--store", help="sqlite:///PATH.db to go on from; default: a new one.")]
 EvidenceDir = Annotated[Path | None, typer.Option("--evidence", help="Folder for evidence pictures.")]
 ModelName = Annotated[str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`.")]
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="What runs the model: auto, or a name that `jiexun doctor` lists.")
+]
 EveryM = Annotated[float | None, typer.Option("--every-m", min=0.0, help="Metres between two frames; 0 keeps all.")]
-KNOWN = (OSError, ValueError, ModelUnusable, StoreUnavailable)
+KNOWN = (OSError, ValueError, ModelUnusable, EngineUnavailable, StoreUnavailable)
 
 
 @contextmanager
@@ -232,6 +236,7 @@ def detect(
     json: Json = False,
     draw: Annotated[Path | None, typer.Option("--draw", help="Folder to write the pictures to, boxes drawn.")] = None,
     model: ModelName = None,
+    engine: EngineName = None,
 ) -> None:
     """Find street disorder in pictures.
 
@@ -242,7 +247,7 @@ def detect(
         jiexun detect street/*.jpg --draw seen --json
     """
     with explained() as settings:
-        detect_pictures(images, draw, _with(settings, model=model), json=json)
+        detect_pictures(images, draw, _with(settings, model=model, engine=engine), json=json)
 
 
 @app.command()
@@ -250,6 +255,7 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="A data.yaml of ultralytics, or its folder.")],
     split: Annotated[str, typer.Option(help="Which pictures: train, val or test.")] = "test",
     model: ModelName = None,
+    engine: EngineName = None,
     json: Json = False,
 ) -> None:
     """Measure the shipped model on labelled pictures, through the hot path that ships.
@@ -260,8 +266,8 @@ def evaluate(
 
         jiexun evaluate --data streetscape --model streetscape-v1 --json
     """
-    with explained():
-        evaluate_data(data, split, model, json=json)
+    with explained() as settings:
+        evaluate_data(data, split, model, engine or settings.engine, json=json)
 
 
 @app.command("serve")

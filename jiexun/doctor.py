@@ -20,7 +20,8 @@ from jiexun.demo import SAMPLE
 from jiexun.report import console
 from jiexun.settings import Settings
 from models.card import ModelUnusable, shipped_models
-from vision.detector import Detector, cores
+from vision.engine import cores
+from vision.engines import chosen
 from vision.privacy import FaceBlur, PrivacyUnavailable
 
 RUNTIME = ("numpy", "opencv-python", "onnxruntime", "fastapi", "uvicorn", "sqlalchemy", "shapely", "h3", "scipy")
@@ -93,12 +94,17 @@ def _models() -> list[dict[str, Any]]:
     checks = []
     for card in cards:
         try:
-            provider = Detector(card, buckets=(1,)).provider
+            engine, tried = chosen(card)
         except ModelUnusable as error:
             checks.append(_check(f"model {card.name}", False, str(error), "put the released file back"))
-        else:
-            found = f"{', '.join(card.classes)} on {provider}"
-            checks.append(_check(f"model {card.name}", True, found, ""))
+            continue
+        found = ", ".join(card.classes)
+        checks.append(_check(f"model {card.name}", engine is not None, found, "no engine runs here: see below"))
+        for one in tried:
+            name = f"engine {one.engine}"
+            checks.append(
+                _check(name, one.works, "auto takes it" if one.works else "passed over", one.reason, required=False)
+            )
     return checks
 
 

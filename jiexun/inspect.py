@@ -26,7 +26,7 @@ from vision.reporting import found
 def detect_pictures(images: Sequence[Path], folder: Path | None, settings: Settings, *, json: bool) -> None:
     """Run the detector on pictures, print what it found, and draw it. Unreadable pictures are listed."""
     card = find_card(settings.model)
-    detector = Detector(card)
+    detector = Detector(card, engine=settings.engine)
     pictures: list[dict[str, Any]] = []
     rejected: list[Rejected] = []
     for path in images:
@@ -48,10 +48,19 @@ def detect_pictures(images: Sequence[Path], folder: Path | None, settings: Setti
             _write(folder, path, draw(_decoded(data), result, card.classes))
     _print_detections(pictures, rejected)
     if json:
-        print(one_line({"model": card.version, "pictures": pictures, "rejected": [r.document() for r in rejected]}))
+        print(
+            one_line(
+                {
+                    "model": detector.version,
+                    "engine": detector.provider,
+                    "pictures": pictures,
+                    "rejected": [r.document() for r in rejected],
+                }
+            )
+        )
 
 
-def evaluate_data(data: Path, split: str, model: str | None, *, json: bool) -> None:
+def evaluate_data(data: Path, split: str, model: str | None, engine: str, *, json: bool) -> None:
     """Measure on labelled pictures behind a progress bar, print the table, and the document."""
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("pictures", total=None)
@@ -59,6 +68,7 @@ def evaluate_data(data: Path, split: str, model: str | None, *, json: bool) -> N
             data,
             split=split,
             model=model,
+            engine=engine,
             progress=lambda done, total: progress.update(bar, completed=done, total=total),
         )
     _print_evaluation(result)

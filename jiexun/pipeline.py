@@ -20,8 +20,8 @@ from jiexun.settings import Settings
 from models.card import find_card
 from models.taxonomy import Taxonomy
 from vision.camera import Camera
+from vision.detector import Detector
 from vision.evidence import EvidenceMaker, FolderEvidence
-from vision.lanes import fastest
 from vision.privacy import FaceBlur
 from vision.reporting import reporter
 from vision.sighting import enveloped
@@ -68,8 +68,9 @@ class Embedded:
         card = find_card(settings.model)
         self._batch = settings.batch
         self._maker = EvidenceMaker(FolderEvidence(evidence), FaceBlur)
+        detector = Detector(card, engine=settings.engine)
         self._worker = Worker(
-            reporter(fastest(card), card), cameras, taxonomy, self._maker, model=card.version, recall=card.recall
+            reporter(detector, card), cameras, taxonomy, self._maker, model=detector.version, recall=card.recall
         )
         self.store = store
         self.engine = Engine(areas, taxonomy)

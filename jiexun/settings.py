@@ -18,6 +18,7 @@ class Settings:
 
     data: Path = Path("jiexun-data")  # where runs keep their store, evidence and rejected inputs
     model: str = "streetscape-v1"
+    engine: str = "auto"  # what runs the model: see `jiexun doctor`
     timezone: ZoneInfo = CHINA  # of camera clocks that do not say
     every_m: float = 4.0  # one frame per so many metres of travel
     batch: int = 8  # frames a detector call

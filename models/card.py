@@ -17,11 +17,21 @@ from types import MappingProxyType
 from typing import Any
 
 MODELS = Path(__file__).parent
+PRECISIONS = ("fp32", "int8")
 UNMEASURED_THRESHOLD = 0.25
 
 
 class ModelUnusable(RuntimeError):
     """A model's card or file is missing, damaged or not what it claims to be. The message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One file of a model: the same net in one precision."""
+
+    file: str  # relative to the model's folder
+    sha256: str
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +50,7 @@ class Card:
 
     name: str
     folder: Path
-    file: str  # relative to `folder`
-    sha256: str
-    size_bytes: int
+    weights: Mapping[str, Weights]  # by precision: "fp32" always, "int8" where it was quantised
     head: str  # what the output means: a key of `vision.postprocess.HEADS`
     stride: int  # pixels
     shape_hw: tuple[int, int]  # input, pixels
@@ -57,13 +65,21 @@ class Card:
 
     @property
     def path(self) -> Path:
-        """The model file."""
-        return self.folder / self.file
+        """The float model file."""
+        return self.path_of("fp32")
 
     @property
     def version(self) -> str:
-        """What sightings and passes carry as `model`: "streetscape-v1@sha256:…"."""
-        return f"{self.name}@sha256:{self.sha256}"
+        """The release: "streetscape-v1@sha256:…" of the float file."""
+        return self.version_of("fp32")
+
+    def path_of(self, precision: str) -> Path:
+        """The model file in that precision."""
+        return self.folder / self.weights[precision].file
+
+    def version_of(self, precision: str) -> str:
+        """What sightings and passes carry as `model`: name and sha256 of the file that looked."""
+        return f"{self.name}@sha256:{self.weights[precision].sha256}"
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -104,24 +120,30 @@ def read_card(folder: Path, *, unmeasured: bool = False) -> Card:
         known: dict[str, Measured] = {}
         metrics: dict[str, Any] = {}
         if not unmeasured:
-            known, metrics = _measured(folder, doc["sha256"], classes)
+            known, metrics = _measured(
+                folder, {name: doc[name]["sha256"] for name in PRECISIONS if name in doc}, classes
+            )
         return Card(
             folder=folder,
+            weights=MappingProxyType({name: _weights(doc[name]) for name in PRECISIONS if name in doc}),
             shape_hw=(int(height), int(width)),
             classes=classes,
             measured=MappingProxyType(known or dict.fromkeys(classes, Measured(UNMEASURED_THRESHOLD, 1.0, 0.0, 1.0))),
             metrics=MappingProxyType(metrics),
             limits=tuple(doc["limits"]),
-            **{name: doc[name] for name in ("name", "file", "sha256", "size_bytes", "head", "stride")},
+            **{name: doc[name] for name in ("name", "head", "stride")},
             **{name: doc[name].strip() for name in ("licence", "data", "recipe", "intended_use")},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelUnusable(f"{folder / 'card.toml'} lacks or garbles {error}") from error
 
 
-def load_weights(card: Card) -> bytes:
-    """The bytes of the model file, compared with the card's sha256. Raises ModelUnusable, saying what to do."""
-    return checked_bytes(card.path, sha256=card.sha256, size_bytes=card.size_bytes)
+def load_weights(card: Card, precision: str = "fp32") -> bytes:
+    """The bytes of a model file, compared with the card's sha256. Raises ModelUnusable, saying what to do."""
+    if precision not in card.weights:
+        raise ModelUnusable(f"model {card.name} has no {precision} file; it has {', '.join(card.weights)}")
+    weights = card.weights[precision]
+    return checked_bytes(card.path_of(precision), sha256=weights.sha256, size_bytes=weights.size_bytes)
 
 
 def checked_bytes(path: Path, *, sha256: str, size_bytes: int) -> bytes:
@@ -146,22 +168,31 @@ def file_facts(path: Path) -> tuple[str, int]:
 
 
 def restamp(folder: Path) -> bool:
-    """Write sha256 and size of the model file now there into card.toml; True when that changed it."""
+    """Write sha256 and size of the model files now there into card.toml; True when that changed it."""
     path = folder / "card.toml"
-    before = path.read_text(encoding="utf8")
-    sha256, size_bytes = file_facts(folder / _toml(path)["file"])
-    text = re.sub(r'(?m)^sha256 = ".*"$', f'sha256 = "{sha256}"', before, count=1)
-    text = re.sub(r"(?m)^size_bytes = .*$", f"size_bytes = {size_bytes}", text, count=1)
+    before = text = path.read_text(encoding="utf8")
+    doc = _toml(path)
+    for precision in (name for name in PRECISIONS if name in doc):
+        sha256, size_bytes = file_facts(folder / doc[precision]["file"])
+        start = text.index(f"[{precision}]")
+        table = re.sub(r'(?m)^sha256 = ".*"$', f'sha256 = "{sha256}"', text[start:], count=1)
+        text = text[:start] + re.sub(r"(?m)^size_bytes = .*$", f"size_bytes = {size_bytes}", table, count=1)
     if text != before:
         path.write_text(text, encoding="utf8")
     return text != before
+
+
+def _weights(table: Mapping[str, Any]) -> Weights:
+    return Weights(file=str(table["file"]), sha256=str(table["sha256"]), size_bytes=int(table["size_bytes"]))
 
 
 def _names(root: Path) -> list[str]:
     return sorted(p.parent.name for p in root.glob("*/card.toml") if _toml(p).get("task") == "detect")
 
 
-def _measured(folder: Path, sha256: str, classes: tuple[str, ...]) -> tuple[dict[str, Measured], dict[str, Any]]:
+def _measured(
+    folder: Path, sha256: Mapping[str, str], classes: tuple[str, ...]
+) -> tuple[dict[str, Measured], dict[str, Any]]:
     path = folder / "measured.toml"
     doc = _toml(path)
     remedy = f"run `python -m vision.calibrate --data DIR --model {folder.name}`"

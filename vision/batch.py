@@ -1,45 +1,31 @@
-"""Batch: pictures in the one shape and the few sizes that the session has been warmed up for."""
+"""Batch: letterboxed pictures lie side by side in one canvas, in the few sizes that an engine has been warmed up for.
+
+The canvas is what every engine reads: uint8 (N, H, W, 3), BGR. An engine that can turns it into the net's own input
+where it computes; for the others there is `unit_planes`.
+"""
 
 from __future__ import annotations
 
-import cv2
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
-
-from vision.letterbox import Letterbox
 
 BUCKETS = (1, 2, 4, 8)  # every new batch size costs a session time (on a GPU up to a second): there are only these
 TO_UNIT = np.float32(1 / 255)
 
-
-def portions(count: int, buckets: tuple[int, ...] = BUCKETS) -> list[int]:
-    """How to cut `count` pictures into batches of the bucket sizes, largest first: 7 is 4 + 2 + 1, none is padded."""
-    sizes = []
-    for bucket in sorted(buckets, reverse=True):
-        whole, count = divmod(count, bucket)
-        sizes += [bucket] * whole
-    return sizes
+Canvas = NDArray[np.uint8]  # (N, H, W, 3), BGR
+Tensor = NDArray[np.float32]  # (N, 3, H, W), RGB, 0-1
 
 
-class Batch:
-    """Room for the pictures of one batch, allocated once. Slots may be filled from several threads."""
+def bucket_for(count: int, buckets: Sequence[int] = BUCKETS) -> int:
+    """The smallest bucket that holds `count` pictures; what it holds beyond them is padding. At most the largest."""
+    return next((bucket for bucket in sorted(buckets) if bucket >= count), max(buckets))
 
-    def __init__(self, capacity: int, shape_hw: tuple[int, int]) -> None:
-        self._canvas = np.empty((capacity, *shape_hw, 3), np.uint8)  # BGR
-        self._planes = np.empty((capacity, 3, *shape_hw), np.uint8)
-        self._tensor = np.empty((capacity, 3, *shape_hw), np.float32)  # RGB, 0-1
 
-    @property
-    def capacity(self) -> int:
-        return len(self._tensor)
-
-    def fill(self, slot: int, image: NDArray[np.uint8], letterbox: Letterbox) -> None:
-        """Letterbox a picture (BGR) into a slot."""
-        canvas, planes = self._canvas[slot], self._planes[slot]
-        letterbox.place(image, canvas)
-        cv2.split(canvas, [planes[2], planes[1], planes[0]])
-        np.multiply(planes, TO_UNIT, out=self._tensor[slot])
-
-    def tensor(self, count: int) -> NDArray[np.float32]:
-        """The first `count` slots as the model reads them: (count, 3, H, W). A view, overwritten by the next batch."""
-        return self._tensor[:count]
+def unit_planes(canvas: Canvas, out: Tensor | None = None) -> Tensor:
+    """A canvas as nets are trained on it: (N, 3, H, W), RGB in 0–1. Written into `out` when that is given."""
+    if out is None:
+        out = np.empty((len(canvas), 3, *canvas.shape[1:3]), np.float32)
+    np.multiply(canvas[..., ::-1].transpose(0, 3, 1, 2), TO_UNIT, out=out)
+    return out

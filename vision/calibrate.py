@@ -1,8 +1,9 @@
 """Measure a released model: `python -m vision.calibrate --data DIR --model streetscape-v1`.
 
 Writes models/<name>/measured.toml: thresholds (best F1 on val), what a score is worth (logistic on its logit, fitted on
-val), recall, and the tables of val and test. Run again whenever the model file changes; its sha256 and size go into
-card.toml. DIR holds data.yaml and, for the table of street frames, provenance.json.
+val), recall, and the tables of val and test; all through the engine that `auto` takes, which on a CPU reads the INT8
+file. What the float file reaches stands beside it, and what is lost. Run again whenever a model file changes; sha256
+and size go into card.toml. DIR holds data.yaml and, for the table of street frames, provenance.json.
 """
 
 from __future__ import annotations
@@ -20,15 +21,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 
-from models.card import MODELS, Measured, read_card, restamp
+from models.card import MODELS, Card, Measured, read_card, restamp
 from vision.dataset import read_dataset
 from vision.detections import Detections
+from vision.engines import AUTO
 from vision.evaluate import Looked, document, look, summon
 from vision.metrics import SCORES, Truth, matched, metrics, smooth
 
 FIT_FLOOR = 0.05  # scores below it are noise that nobody reads: they would bend the fit
 FEW = 20  # detections right, or wrong, that a class needs for a fit of its own; below, it shares the fit of all classes
 BINS = 10  # of equal width, for the calibration error
+FLOAT = "onnxruntime"  # the engine that the default is compared with
 FAILURES = 12  # pictures that the card names
 
 Floats = NDArray[np.float64]
@@ -51,22 +54,22 @@ def main(argv: Sequence[str] | None = None) -> None:
     if restamp(folder):
         print(f"{folder / 'card.toml'}: sha256 and size of the new file written", file=sys.stderr)
     card = read_card(folder, unmeasured=True)
+    names = dict(enumerate(card.classes))
     val, test = (looked_at(args.data, split, folder) for split in ("val", "test"))
     known = {kind: measure(val, label, kind) for label, kind in enumerate(card.classes)}
-    tables = {
-        "val": document(val, dict(enumerate(card.classes))),
-        "test": document(test, dict(enumerate(card.classes))),
-    }
+    tables = {"val": document(val, names), "test": document(test, names)}
+    for split in ("val", "test"):
+        tables[f"{split}_fp32"] = document(looked_at(args.data, split, folder, FLOAT), names)
     street = street_frames(args.data)
     if street:
         some = [one for one in test if one.file in street]
-        tables["test_street_frames"] = document(some, dict(enumerate(card.classes)))
+        tables["test_street_frames"] = document(some, names)
     path = folder / "measured.toml"
-    path.write_text(toml(card.sha256, known, tables, errors(test, known), failures(test, known)), encoding="utf8")
+    path.write_text(toml(card, known, tables, errors(test, known), failures(test, known)), encoding="utf8")
     print(path.read_text(encoding="utf8"))
 
 
-def looked_at(data: Path, split: str, folder: Path) -> list[Looked]:
+def looked_at(data: Path, split: str, folder: Path, engine: str = AUTO) -> list[Looked]:
     """Every usable picture of a split, seen by the model alone, with the model's own class numbers."""
     card = read_card(folder, unmeasured=True)
     dataset = read_dataset(data, split)
@@ -75,7 +78,7 @@ def looked_at(data: Path, split: str, folder: Path) -> list[Looked]:
     for label, kind in enumerate(card.classes):
         own[theirs[kind]] = label
     looked = []
-    for one in look(summon(dataset, [card]), dataset):
+    for one in look(summon(dataset, [card], engine), dataset):
         if isinstance(one, Looked):
             found = Detections(one.found.xyxy, one.found.score, own[one.found.label])
             mine = own[one.truth.label] >= 0
@@ -177,7 +180,7 @@ def street_frames(data: Path) -> set[str]:
 
 
 def toml(
-    sha256: str,
+    card: Card,
     known: dict[str, Measured],
     tables: dict[str, dict[str, Any]],
     errors: dict[str, float | int],
@@ -187,7 +190,8 @@ def toml(
     lines = [
         "# Written by `python -m vision.calibrate`; do not edit.",
         "",
-        f'sha256 = "{sha256}" # of the file measured',
+        "[sha256] # of the files measured",
+        *(f'{precision} = "{weights.sha256}"' for precision, weights in card.weights.items()),
     ]
     for kind, numbers in known.items():
         lines += ["", f"[class.{kind}] # on val"]
@@ -198,11 +202,20 @@ def toml(
         for kind, row in table["classes"].items():
             inner = ", ".join(f"{name} = {_number(value)}" for name, value in row.items())
             lines.append(f"{kind} = {{ {inner} }}")
+    lines += ["", "[metrics.lost_by_int8] # mAP50 and AP50 of the float file less those of the default, in points"]
+    for split in ("val", "test"):
+        lines.append(f"{split} = {{ {', '.join(_losses(tables[split], tables[f'{split}_fp32']))} }}")
     lines += ["", "[metrics.calibration] # on test, detections of all classes; ece: expected calibration error"]
     lines += [f"{name} = {_number(value)}" for name, value in errors.items()]
     lines += ["", "# The test pictures that went worst at the thresholds.", "failures = ["]
     lines += [f'  {{ file = "{file}", missed = {missed}, wrong = {wrong} }},' for file, missed, wrong in failures]
     return "\n".join([*lines, "]", ""])
+
+
+def _losses(table: dict[str, Any], exact: dict[str, Any]) -> list[str]:
+    rows = {"map50": (exact["map50"], table["map50"])}
+    rows |= {kind: (row["ap50"], table["classes"][kind]["ap50"]) for kind, row in exact["classes"].items()}
+    return [f"{name} = {100 * (before - after):.2f}" for name, (before, after) in rows.items()]
 
 
 def _number(value: float) -> str:

@@ -1,142 +1,225 @@
-"""Detector: JPEG bytes or pictures in, boxes out. The hot path."""
+"""Detector: JPEG bytes or pictures in, boxes out. The hot path.
+
+Pictures wait in one bounded queue. As many lanes as suit the engine take them out, each a thread with a session of
+its own: it decodes into memory it has, letterboxes into its canvas, runs the net and reads the boxes. Lanes wait
+neither for each other nor, on a CPU, for a full batch: there a lane takes one picture at a time, so that a picture's
+scores do not depend on the batch it happens to be in, and replays and restarts see the very same numbers. On a GPU a
+lane fills its largest bucket as long as pictures come, but keeps none of them waiting longer than `max_wait_s`.
+"""
 
 from __future__ import annotations
 
-import ast
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Condition, Thread
+from time import monotonic
 
+import cv2
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from models.card import Card, ModelUnusable, load_weights
-from vision.batch import BUCKETS, Batch, portions
+from models.card import Card
+from vision.batch import bucket_for
 from vision.detections import Detections
-from vision.jpeg import Image, PictureUnreadable, Placed, decode_jpeg
+from vision.engine import Engine, Session, cores
+from vision.engines import AUTO, open_engine
+from vision.heads import HEADS
+from vision.jpeg import Image, JpegDecoder, PictureUnreadable, Placed
 from vision.letterbox import Letterbox
-from vision.postprocess import HEADS, detections
+from vision.postprocess import one_picture
 
-PROVIDERS: tuple[tuple[str, dict[str, str]], ...] = (  # the first that this machine offers comes first
-    ("CUDAExecutionProvider", {"cudnn_conv_algo_search": "HEURISTIC"}),  # EXHAUSTIVE costs 0.3-1.3 s a batch shape
-    ("CPUExecutionProvider", {}),
-)
-NOT_A_MODEL = (ort_errors.InvalidProtobuf, ort_errors.InvalidGraph, ort_errors.Fail, ort_errors.InvalidArgument)
+MAX_WAIT_S = 0.05
+PENDING = 64  # pictures that may wait: more would only wait longer
 
-Decode = Callable[[bytes, tuple[int, int]], Placed]
+Picture = bytes | Placed
+Outcome = Detections | PictureUnreadable
+Floor = NDArray[np.float32]  # (C,), by class: scores above it are reported
+
+
+class Busy(RuntimeError):
+    """The queue is full: the offered load is above what the machine can do. Try again after `retry_after_s`."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"{PENDING} pictures are waiting already; try again in {retry_after_s:.2f} s")
+        self.retry_after_s = retry_after_s
 
 
 class Detector:
-    """A released model, loaded, checked against its card and warm. One call at a time."""
+    """A released model, loaded, compared with its card and warm. Safe to call from several threads."""
 
-    def __init__(self, card: Card, *, threads: int | None = None, buckets: tuple[int, ...] = BUCKETS) -> None:
-        """Load the model; raises ModelUnusable. `threads` are used for decoding and inside the session: all cores."""
+    def __init__(
+        self,
+        card: Card,
+        *,
+        engine: Engine | str = AUTO,
+        max_wait_s: float = MAX_WAIT_S,
+        pending: int = PENDING,
+    ) -> None:
+        """Load the model and warm it up. Raises ModelUnusable, or EngineUnavailable."""
         self.card = card
         self.classes = card.classes
-        threads = threads or cores()
-        self._session = _session(card, threads)
-        self.provider: str = self._session.get_providers()[0]
-        self._input: str = self._session.get_inputs()[0].name
-        self._buckets = buckets
-        self._batch = Batch(max(buckets), card.shape_hw)
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self.engine = open_engine(card, engine) if isinstance(engine, str) else engine
+        self._thresholds = np.array(card.thresholds, np.float32)
+        self._queue = _Queue(pending, self.engine.buckets[-1], max_wait_s)
+        cv2.setNumThreads(1)  # the lanes are the threads: more of them would only take cores from each other
+        lanes = [_Lane(card, self.engine.session(), self.engine.buckets) for _ in range(self.engine.lanes)]
+        threads = [Thread(target=lane.work, args=(self._queue,), name="lane", daemon=True) for lane in lanes]
+        for lane in lanes:
+            lane.warm_up()
+        for thread in threads:
+            thread.start()
+        self.close = weakref.finalize(self, _stop, self._queue, threads)
 
-    def warm_up(self) -> None:
-        """Run every batch size once, so that no frame pays for the first time."""
-        for bucket in self._buckets:
-            self.infer(np.zeros((bucket, 3, *self.card.shape_hw), np.float32))
+    @property
+    def version(self) -> str:
+        """What sightings and passes carry as `model`: name and sha256 of the file that looks."""
+        return self.card.version_of(self.engine.precision)
+
+    @property
+    def provider(self) -> str:
+        """Runtime, device and precision, for people."""
+        return f"{self.engine.name} {self.engine.device} {self.engine.precision}"
+
+    def submit(
+        self, picture: Picture, *, floor: float | None = None, timeout_s: float | None = None
+    ) -> Future[Outcome]:
+        """Queue one picture; its boxes, or why it does not decode, come when a lane has looked.
+
+        Waits for room up to `timeout_s` (for ever when None), then raises Busy.
+        """
+        floors = self._thresholds if floor is None else np.full(len(self.classes), floor, np.float32)
+        future: Future[Outcome] = Future()
+        self._queue.put(_Job(picture, floors, future), timeout_s)
+        return future
+
+    def detect_jpegs(self, jpegs: Sequence[bytes], *, floor: float | None = None) -> list[Outcome]:
+        """Boxes in pictures, in pixels of the source; scores above the card's thresholds, or above `floor`.
+
+        In the place of a picture that does not decode stands why. The others go on.
+        """
+        return [future.result() for future in [self.submit(jpeg, floor=floor) for jpeg in jpegs]]
 
     def detect(self, images: Sequence[Image], *, floor: float | None = None) -> list[Detections]:
-        """Boxes in pictures (H, W, 3), BGR, of any size; scores above the card's thresholds, or above `floor`."""
+        """As `detect_jpegs`, in pictures (H, W, 3), BGR, of any size."""
         shape = self.card.shape_hw
-        placed = [(image, Letterbox.fit((image.shape[1], image.shape[0]), shape)) for image in images]
-        return self.detect_placed(placed, floor=floor)
-
-    def detect_jpegs(
-        self, jpegs: Sequence[bytes], *, floor: float | None = None
-    ) -> list[Detections | PictureUnreadable]:
-        """As `detect`, from bytes; in the place of a picture that does not decode stands why. The others go on."""
-        results: list[Detections | PictureUnreadable] = []
-        for start in range(0, len(jpegs), self._batch.capacity):
-            read = self.read(jpegs[start : start + self._batch.capacity])
-            whole = [one for one in read if not isinstance(one, PictureUnreadable)]
-            found = iter(self.detect_placed(whole, floor=floor))
-            results += [one if isinstance(one, PictureUnreadable) else next(found) for one in read]
-        return results
-
-    def read(self, pictures: Sequence[bytes], *, decode: Decode = decode_jpeg) -> list[Placed | PictureUnreadable]:
-        """Decode pictures on all threads, no larger than the input needs."""
-        return list(self._pool.map(lambda data: _outcome(decode, data, self.card.shape_hw), pictures))
+        return self.detect_placed([(i, Letterbox.fit((i.shape[1], i.shape[0]), shape)) for i in images], floor=floor)
 
     def detect_placed(self, pictures: Sequence[Placed], *, floor: float | None = None) -> list[Detections]:
-        """As `detect`, of what `read` gave; boxes are in the pixels of each picture's source."""
-        floors = self.card.thresholds if floor is None else (floor,) * len(self.classes)
-        found: list[Detections] = []
-        for size in portions(len(pictures), self._buckets):
-            images, letterboxes = zip(*pictures[len(found) : len(found) + size], strict=True)
-            list(self._pool.map(self._batch.fill, range(size), images, letterboxes))
-            raw = self.infer(self._batch.tensor(size))
-            found += detections(raw, letterboxes, np.array(floors, np.float32), self.card.head)
-        return found
-
-    def infer(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The session alone: (N, 3, H, W) RGB in 0–1 to the model's raw output."""
-        return np.asarray(self._session.run(None, {self._input: tensor})[0])
+        """As `detect`, in pictures decoded already."""
+        outcomes = [future.result() for future in [self.submit(one, floor=floor) for one in pictures]]
+        return [one for one in outcomes if isinstance(one, Detections)]  # all: there was nothing to decode
 
 
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+class _Job:
+    """One picture on its way."""
+
+    __slots__ = ("came_at", "floor", "future", "picture")
+
+    def __init__(self, picture: Picture, floor: Floor, future: Future[Outcome]) -> None:
+        self.picture, self.floor, self.future = picture, floor, future
+        self.came_at = monotonic()
 
 
-def _outcome(decode: Decode, data: bytes, shape_hw: tuple[int, int]) -> Placed | PictureUnreadable:
-    try:
-        return decode(data, shape_hw)
-    except PictureUnreadable as error:
-        return error
+class _Queue:
+    """Pictures that wait. Bounded; lanes take one batch at a time."""
+
+    def __init__(self, limit: int, batch: int, max_wait_s: float) -> None:
+        self._jobs: deque[_Job] = deque()
+        self._limit, self._batch, self._max_wait_s = max(limit, batch), batch, max_wait_s
+        self._changed = Condition()
+        self._closed = False
+        self._pace_s = 0.0  # seconds a picture, lately
+
+    def put(self, job: _Job, timeout_s: float | None) -> None:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._closed or len(self._jobs) < self._limit, timeout_s):
+                raise Busy(max(self._pace_s * self._limit / 2, 0.001))
+            if self._closed:
+                raise RuntimeError("the detector is closed")
+            job.came_at = monotonic()
+            self._jobs.append(job)
+            self._changed.notify_all()
+
+    def take(self) -> list[_Job]:
+        """A full batch, or what there is when the oldest has waited long enough; empty when closed."""
+        with self._changed:
+            while not self._closed:
+                if len(self._jobs) >= self._batch:
+                    break
+                left = self._jobs[0].came_at + self._max_wait_s - monotonic() if self._jobs else None
+                if left is not None and left <= 0:
+                    break
+                self._changed.wait(left)
+            jobs = [self._jobs.popleft() for _ in range(min(self._batch, len(self._jobs)))]
+            self._changed.notify_all()
+            return jobs
+
+    def done(self, count: int, took_s: float) -> None:
+        self._pace_s = 0.9 * self._pace_s + 0.1 * took_s / count
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
 
 
-def _session(card: Card, threads: int) -> ort.InferenceSession:
-    weights = load_weights(card)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors; a provider that is not there is seen in `provider`
-    offered = ort.get_available_providers()
-    try:
-        session = ort.InferenceSession(weights, options, providers=[p for p in PROVIDERS if p[0] in offered])
-    except NOT_A_MODEL as error:
-        raise ModelUnusable(f"model file {card.path} is no ONNX model that this version reads: {error}") from None
-    faults = list(_faults(card, session))
-    if faults:
-        raise ModelUnusable(f"model file {card.path} is not what its card says: {'; '.join(faults)}")
-    return session
+class _Lane:
+    """One session and the memory that its pictures pass through."""
+
+    def __init__(self, card: Card, session: Session, buckets: tuple[int, ...]) -> None:
+        self._card, self._session, self._buckets = card, session, buckets
+        self._head = HEADS[card.head]
+        self._decoders = [JpegDecoder() for _ in range(buckets[-1])]  # one a slot: they work side by side
+        self._pool = ThreadPoolExecutor(cores(), "decode") if buckets[-1] > 1 else None
+
+    def warm_up(self) -> None:
+        """Run every batch size once, so that no picture pays for the first time."""
+        for bucket in self._buckets:
+            self._session.run(bucket)
+
+    def work(self, queue: _Queue) -> None:
+        """Take pictures until the queue is closed."""
+        while jobs := queue.take():
+            start = monotonic()
+            self._look(jobs)
+            queue.done(len(jobs), monotonic() - start)
+
+    def _look(self, jobs: list[_Job]) -> None:
+        """One batch. Whatever happens, every picture gets its answer."""
+        jobs = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+        try:
+            slots = range(len(jobs))
+            placed = [*(map if self._pool is None else self._pool.map)(self._place, slots, jobs)]
+            raw = self._session.run(bucket_for(len(jobs), self._buckets))
+            for slot, (job, letterbox) in enumerate(zip(jobs, placed, strict=True)):
+                if isinstance(letterbox, PictureUnreadable):
+                    job.future.set_result(letterbox)
+                else:
+                    found = one_picture(raw[slot], letterbox, job.floor, self._head, self._card.shape_hw)
+                    job.future.set_result(found)
+        except BaseException as error:  # the caller, who waits, must hear of it; the lane itself has no one to tell
+            for job in jobs:
+                if not job.future.done():
+                    job.future.set_exception(error)
+
+    def _place(self, slot: int, job: _Job) -> Letterbox | PictureUnreadable:
+        """Put one picture into the canvas; where it lies there, or why it does not decode."""
+        try:
+            image, letterbox = (
+                self._decoders[slot](job.picture, self._card.shape_hw)
+                if isinstance(job.picture, bytes)
+                else job.picture
+            )
+        except PictureUnreadable as error:
+            return error
+        letterbox.place(image, self._session.canvas[slot])
+        return letterbox
 
 
-def _faults(card: Card, session: ort.InferenceSession) -> Iterator[str]:
-    """Where a model differs from its card: class names and stride (as ultralytics writes them), head, shapes."""
-    facts = session.get_modelmeta().custom_metadata_map
-    expected = dict(enumerate(card.classes))
-    if _literal(facts.get("names")) != expected:
-        yield f"class names {facts.get('names', 'missing')}, expected {expected}"
-    if _literal(facts.get("stride")) != card.stride:
-        yield f"stride {facts.get('stride', 'missing')}, expected {card.stride}"
-    if card.head not in HEADS:
-        yield f"head {card.head!r} of the card, known are {', '.join(HEADS)}"
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type != "tensor(float)":
-        yield f"inputs {[(i.shape, i.type) for i in inputs]}, expected one float (batch, 3, height, width)"
-    rows = 4 + len(card.classes)
-    if len(outputs) != 1 or len(outputs[0].shape) != 3 or outputs[0].shape[1] != rows:
-        yield f"outputs {[o.shape for o in outputs]}, expected one (batch, {rows}, anchors)"
-    if any(side % card.stride for side in card.shape_hw):
-        yield f"shape {card.shape_hw} of the card is no multiple of the stride"
-
-
-def _literal(text: str | None) -> Any:
-    try:
-        return None if text is None else ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return None
+def _stop(queue: _Queue, threads: list[Thread]) -> None:
+    """Let the lanes finish what they have and end."""
+    queue.close()
+    for thread in threads:
+        thread.join()

@@ -14,7 +14,8 @@ from models.card import Card, ModelUnusable, find_card, shipped_models
 from vision.dataset import Dataset, LabelUnreadable, read_boxes, read_dataset
 from vision.detections import Detections
 from vision.detector import Detector
-from vision.jpeg import PictureUnreadable, decode_picture
+from vision.engines import AUTO
+from vision.jpeg import PictureUnreadable, Placed, decode_picture
 from vision.metrics import Truth, joined, metrics
 from vision.postprocess import MAX_DETECTIONS
 
@@ -49,7 +50,12 @@ class Witness:
 
 
 def evaluate(
-    data: Path, *, split: str = "test", model: str | None = None, progress: Progress | None = None
+    data: Path,
+    *,
+    split: str = "test",
+    model: str | None = None,
+    engine: str = AUTO,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """The JSON document of `jiexun evaluate`. Raises DataUnreadable or ModelUnusable; bad pictures are listed in it.
 
@@ -57,7 +63,7 @@ def evaluate(
     name answers for it. A class with ground truth that none knows has an AP of 0.
     """
     dataset = read_dataset(data, split)
-    witnesses = summon(dataset, [find_card(model)] if model is not None else shipped_models())
+    witnesses = summon(dataset, [find_card(model)] if model is not None else shipped_models(), engine)
     looked: list[Looked] = []
     rejected: list[Rejected] = []
     for one in look(witnesses, dataset):
@@ -67,7 +73,8 @@ def evaluate(
     known = {theirs for witness in witnesses for theirs in witness.classes.values()}
     return {
         "model": " + ".join(witness.detector.card.name for witness in witnesses),
-        "models": [witness.detector.card.version for witness in witnesses],
+        "models": [witness.detector.version for witness in witnesses],
+        "engines": [witness.detector.provider for witness in witnesses],
         "split": split,
         **document(looked, dataset.names),
         "unknown_classes": [name for label, name in sorted(dataset.names.items()) if label not in known],
@@ -75,14 +82,14 @@ def evaluate(
     }
 
 
-def summon(dataset: Dataset, cards: Sequence[Card]) -> list[Witness]:
+def summon(dataset: Dataset, cards: Sequence[Card], engine: str = AUTO) -> list[Witness]:
     """Load the models that know one of the classes, by name. Raises ModelUnusable when none does."""
     free = {name: label for label, name in dataset.names.items()}
     witnesses = []
     for card in cards:
         classes = {own: free.pop(name) for own, name in enumerate(card.classes) if name in free}
         if classes:
-            witnesses.append(Witness(Detector(card), classes))
+            witnesses.append(Witness(Detector(card, engine=engine), classes))
     if not witnesses:
         models = "; ".join(f"{card.name} knows {', '.join(card.classes)}" for card in cards) or "there is no model"
         raise ModelUnusable(f"no model knows a class of {dataset.yaml} ({', '.join(dataset.names.values())}): {models}")
@@ -141,10 +148,17 @@ Answer = tuple[Detections, tuple[int, int]]  # what was found, and the picture's
 
 def _found(witness: Witness, pictures: list[bytes]) -> list[Answer | PictureUnreadable]:
     """What one detector finds in each picture."""
-    read = witness.detector.read(pictures, decode=decode_picture)
+    read = [_decoded(picture, witness.detector.card.shape_hw) for picture in pictures]
     placed = [one for one in read if not isinstance(one, PictureUnreadable)]
     found = iter(witness.detector.detect_placed(placed, floor=FLOOR))
     return [one if isinstance(one, PictureUnreadable) else (witness(next(found)), one[1].source_wh) for one in read]
+
+
+def _decoded(picture: bytes, shape_hw: tuple[int, int]) -> Placed | PictureUnreadable:
+    try:
+        return decode_picture(picture, shape_hw)
+    except PictureUnreadable as error:
+        return error
 
 
 def _looked(file: str, boxes: tuple[Any, Any], answers: tuple[Answer | PictureUnreadable, ...]) -> Looked | Rejected:

@@ -8,12 +8,11 @@ from ingest.frame import Frame
 from models.card import Card
 from vision.detections import Detections
 from vision.detector import Detector
-from vision.lanes import Lanes
 from vision.stretch import Found
 from vision.worker import Detect
 
 
-def reporter(detector: Detector | Lanes, card: Card) -> Detect:
+def reporter(detector: Detector, card: Card) -> Detect:
     """A detector as the worker wants it: boxes over the card's threshold, scores calibrated."""
 
     def detect(frames: Sequence[Frame]) -> list[list[Found] | ValueError]:

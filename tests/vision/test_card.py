@@ -35,7 +35,8 @@ def test_every_shipped_model_is_whole_and_says_where_it_comes_from() -> None:
     cards = shipped_models()
     assert "streetscape-v1" in [card.name for card in cards]
     for card in cards:
-        assert len(load_weights(card)) == card.size_bytes <= 12_000_000
+        for precision, weights in card.weights.items():
+            assert len(load_weights(card, precision)) == weights.size_bytes <= 12_000_000
         assert "AGPL-3.0" in card.licence
         assert "CC BY 4.0" in card.data
         assert card.recipe
@@ -49,7 +50,7 @@ def test_every_shipped_model_is_whole_and_says_where_it_comes_from() -> None:
 def test_a_version_names_the_model_and_the_very_file() -> None:
     card = find_card("streetscape-v1")
     name, _, digest = card.version.partition("@sha256:")
-    assert (name, digest) == ("streetscape-v1", card.sha256)
+    assert (name, digest) == ("streetscape-v1", card.weights["fp32"].sha256)
 
 
 def test_calibration_is_a_line_on_the_logit(folder: Path) -> None:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from models.card import MODELS, ModelUnusable, file_facts, find_card
+from models.card import MODELS, ModelUnusable, Weights, file_facts, find_card
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.draw import draw
@@ -141,16 +141,14 @@ def test_what_is_reported_is_above_the_threshold_of_its_class(detector: Detector
 
 def test_a_foreign_model_is_refused_with_what_was_expected(tmp_path: Path) -> None:
     foreign = MODELS / "privacy" / "face_detection_yunet_2026may.onnx"  # an ONNX model, but of faces
-    sha256, size_bytes = file_facts(foreign)
-    card = replace(CARD, folder=foreign.parent, file=foreign.name, sha256=sha256, size_bytes=size_bytes)
+    card = replace(CARD, folder=foreign.parent, weights={"fp32": Weights(foreign.name, *file_facts(foreign))})
     with pytest.raises(
         ModelUnusable, match=r"class names missing, expected \{0: 'garbage'.*expected one \(batch, 7, anc"
     ):
         Detector(card)
     path = tmp_path / "model.onnx"
     path.write_text("a page that said: file not found", encoding="utf8")
-    sha256, size_bytes = file_facts(path)
-    card = replace(CARD, folder=tmp_path, file="model.onnx", sha256=sha256, size_bytes=size_bytes)
+    card = replace(CARD, folder=tmp_path, weights={"fp32": Weights(path.name, *file_facts(path))})
     with pytest.raises(ModelUnusable, match=r"model\.onnx is no ONNX model"):
         Detector(card)
 
