@@ -2,51 +2,103 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.detections import Detections
+from vision.heads import HEADS, Floats, Head, ShapeHw
 from vision.letterbox import Letterbox
 
 IOU = 0.7  # boxes of a class that overlap more are one thing; as ultralytics
 MAX_DETECTIONS = 300  # of a picture
+MAX_CANDIDATES = (
+    30_000  # of a picture, the best: bounds what a net that sees things everywhere can cost; as ultralytics
+)
+BLOCK = 128  # boxes compared with all others at a time: more would not stay in the processor's cache
 
-Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
 
 
-def xywh_scores(raw: Floats, floor: Floats) -> Detections:
-    """One picture's raw output (4 + C, A), input pixels: every score above its class's `floor` (C,) is a candidate.
+def detections(
+    raw: Floats, letterboxes: Sequence[Letterbox], floor: Floats, head: str, shape_hw: ShapeHw
+) -> list[Detections]:
+    """A batch's raw output, one entry a picture, as boxes in the pixels of each source picture, best first.
 
-    An anchor may speak for several classes, as in ultralytics' validation (`multi_label`).
+    `floor` (C,) is by class: scores above it count. `shape_hw` is that of the input.
     """
-    scores = raw[4:]
-    label, anchor = np.nonzero(scores > floor[:, None])
-    centre, half = raw[:2, anchor].T, raw[2:4, anchor].T / 2
-    return Detections(np.hstack([centre - half, centre + half]), scores[label, anchor], label.astype(np.int64))
+    layout = HEADS[head]
+    return [
+        one_picture(one, letterbox, floor, layout, shape_hw) for one, letterbox in zip(raw, letterboxes, strict=True)
+    ]
 
 
-HEADS: Mapping[str, Callable[[Floats, Floats], Detections]] = MappingProxyType({"xywh-scores": xywh_scores})
-"""By the `head` of a card: one picture's raw output and the floors to candidates in input pixels."""
+def one_picture(raw: Floats, letterbox: Letterbox, floor: Floats, head: Head, shape_hw: ShapeHw) -> Detections:
+    """One picture's raw output as boxes in the pixels of the source picture, best first."""
+    found = head.read(raw, floor, shape_hw)
+    if not len(found):
+        return found
+    finite = np.isfinite(found.xyxy)
+    if not finite.all():  # a net in half precision may overflow
+        found = found[np.asarray(finite.all(axis=1))]
+    if len(found) > MAX_CANDIDATES:
+        found = found[np.argpartition(-found.score, MAX_CANDIDATES)[:MAX_CANDIDATES]]
+    found = suppressed(found) if head.repeats else best_first(found)[:MAX_DETECTIONS]
+    return Detections(letterbox.source_from_input(found.xyxy), found.score, found.label)
+
+
+def best_first(found: Detections) -> Detections:
+    """By score; of equal ones the first stays the first."""
+    return found[np.argsort(-found.score, kind="stable")] if len(found) > 1 else found
 
 
 def suppressed(found: Detections, iou: float = IOU, limit: int = MAX_DETECTIONS) -> Detections:
-    """Best first, without boxes that overlap a better one of their class by more than `iou`; at most `limit`."""
-    found = found[np.argsort(-found.score, kind="stable")]
-    alive = np.ones(len(found), bool)
-    kept: list[int] = []
-    for i in range(len(found)):
-        if not alive[i]:
-            continue
-        kept.append(i)
-        if len(kept) == limit:
-            break
-        later = slice(i + 1, None)
-        repeats = iou_matrix(found.xyxy[i : i + 1], found.xyxy[later])[0] > iou
-        alive[later] &= ~(repeats & (found.label[later] == found.label[i]))
-    return found[np.array(kept, np.int64)]
+    """Best first, without boxes that overlap a better one of their class by more than `iou`; at most `limit`.
+
+    Exactly what torchvision's `nms` keeps class by class, to the last bit of its float32 arithmetic.
+    """
+    found = best_first(found)
+    return found[kept(found, iou, limit)] if len(found) > 1 else found[:limit]
+
+
+def kept(found: Detections, iou: float, limit: int) -> Indices:
+    """Which of boxes that are sorted best first are no repeats: their indices, at most `limit`.
+
+    A block of the best that are left is settled among itself, then clears away its repeats among all others.
+    """
+    columns = np.empty((6, len(found)), np.float32)
+    columns[:4], columns[4], columns[5] = found.xyxy.T, area(found.xyxy), found.label
+    threshold = _at_most(iou)
+    left = np.arange(len(found))
+    chosen: list[Indices] = []
+    while True:
+        block, left = left[:BLOCK], left[BLOCK:]
+        better, worse = repeats(columns[:, block], columns[:, block], threshold)
+        chosen.append(block[_settled(better, worse, len(block))])
+        if not len(left) or sum(map(len, chosen)) >= limit:
+            return np.concatenate(chosen)[:limit]
+        _, worse = repeats(columns[:, chosen[-1]], columns[:, left], threshold)
+        left = np.delete(left, worse)
+
+
+def repeats(columns: Floats, other: Floats, threshold: np.float32) -> tuple[Indices, Indices]:
+    """Pairs (i, j) of one class where box i of `columns` and box j of `other` overlap by more than `threshold`.
+
+    Rows are x1, y1, x2, y2, area and class. Most pairs do not touch, which takes only comparisons to see.
+    """
+    x1, y1, x2, y2, _, label = columns[:, :, None]
+    touch = label == other[5]
+    for before, after in ((x1, other[2]), (other[0], x2), (y1, other[3]), (other[1], y2)):
+        touch &= before < after
+    i, j = touch.nonzero()
+    one, two = columns[:, i], other[:, j]
+    sides = np.minimum(one[2:4], two[2:4]) - np.maximum(one[:2], two[:2])
+    np.maximum(sides, 0, out=sides)  # a net may tell a box whose right is left of its left
+    common = sides[0] * sides[1]
+    with np.errstate(divide="ignore", invalid="ignore"):  # boxes without area overlap nothing
+        over = common / (one[4] + two[4] - common) > threshold
+    return i[over], j[over]
 
 
 def iou_matrix(xyxy: Floats, other: Floats) -> Floats:
@@ -63,11 +115,25 @@ def area(xyxy: Floats) -> Floats:
     return (xyxy[:, 2] - xyxy[:, 0]) * (xyxy[:, 3] - xyxy[:, 1])
 
 
-def detections(raw: Floats, letterboxes: Sequence[Letterbox], floor: Floats, head: str) -> list[Detections]:
-    """A batch's raw output, one entry a picture, as boxes in the pixels of each source picture, best first."""
-    read = HEADS[head]
-    results = []
-    for one, letterbox in zip(raw, letterboxes, strict=True):
-        found = suppressed(read(one, floor))
-        results.append(Detections(letterbox.source_from_input(found.xyxy), found.score, found.label))
-    return results
+def _settled(better: Indices, worse: Indices, count: int) -> NDArray[np.bool_]:
+    """Who stays of boxes sorted best first: those that no better one which stays repeats.
+
+    Each round settles at least the next box in order, so that it ends; a few rounds do.
+    """
+    stays = np.ones(count, bool)
+    later = better < worse
+    if not later.any():
+        return stays
+    better, worse = better[later], worse[later]
+    while True:
+        now = np.ones(count, bool)
+        now[worse[stays[better]]] = False
+        if (now == stays).all():
+            return stays
+        stays = now
+
+
+def _at_most(iou: float) -> np.float32:
+    """The largest float32 that is not above `iou`: overlaps are compared with the threshold as it was given."""
+    nearest = np.float32(iou)
+    return nearest if float(nearest) <= iou else np.nextafter(nearest, np.float32(-1))

@@ -2,55 +2,21 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from vision.detections import Detections
+from vision.heads import HEADS, Head, xywh_scores
 from vision.letterbox import Letterbox
-from vision.postprocess import HEADS, detections, iou_matrix, suppressed, xywh_scores
+from vision.postprocess import MAX_CANDIDATES, MAX_DETECTIONS, detections, iou_matrix, one_picture, suppressed
 
-
-def overlap(a: list[float], b: list[float]) -> float:
-    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
-    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
-    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
-    return width * height / union if union > 0 else 0.0
-
-
-def obvious(boxes: list[list[float]], score: list[float], label: list[int], iou: float, limit: int) -> list[int]:
-    kept: list[int] = []
-    for i in sorted(range(len(boxes)), key=lambda i: (-score[i], i)):
-        if all(label[i] != label[j] or overlap(boxes[i], boxes[j]) <= iou for j in kept):
-            kept.append(i)
-    return kept[:limit]
-
-
-whole = st.integers(0, 24)  # small whole numbers: much overlap, and arithmetic without rounding
-box = st.tuples(whole, whole, whole, whole).map(
-    lambda c: [float(min(c[0], c[2])), float(min(c[1], c[3])), float(max(c[0], c[2])), float(max(c[1], c[3]))]
-)
-some = st.lists(st.tuples(box, st.sampled_from([0.1, 0.25, 0.5, 0.75, 0.875]), st.integers(0, 2)), max_size=40)
-
-
-@given(some, st.sampled_from([0.3, 0.45, 0.7]), st.sampled_from([1, 5, 300]))
-def test_suppression_keeps_what_the_obvious_way_keeps(
-    rows: list[tuple[list[float], float, int]], iou: float, limit: int
-) -> None:
-    boxes, score, label = [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
-    found = Detections(
-        np.array(boxes, np.float32).reshape(-1, 4), np.array(score, np.float32), np.array(label, np.int64)
-    )
-    kept = suppressed(found, iou, limit)
-    expected = obvious(boxes, score, label, iou, limit)
-    assert kept.xyxy.tolist() == [boxes[i] for i in expected]
-    assert kept.label.tolist() == [label[i] for i in expected]
+SHAPE_HW = (384, 640)
+SAME = Letterbox.fit((640, 384), SHAPE_HW)  # source pixels are input pixels
 
 
 def test_nothing_in_gives_nothing_out() -> None:
-    kept = suppressed(Detections.empty())
-    assert len(kept) == 0
-    assert kept.xyxy.shape == (0, 4)
-    assert detections(np.zeros((0, 7, 5040), np.float32), [], np.zeros(3, np.float32), "xywh-scores") == []
+    left = suppressed(Detections.empty())
+    assert len(left) == 0
+    assert left.xyxy.shape == (0, 4)
+    assert detections(np.zeros((0, 7, 5040), np.float32), [], np.zeros(3, np.float32), "xywh-scores", SHAPE_HW) == []
 
 
 @pytest.mark.parametrize(
@@ -68,19 +34,71 @@ def test_overlap_is_intersection_over_union(other: list[float], expected: float)
     assert iou_matrix(first, np.array([other], np.float32))[0, 0] == pytest.approx(expected)
 
 
-def test_a_box_is_given_by_its_centre_and_size_and_a_score_for_each_class() -> None:
-    raw = np.array([[100, 50], [80, 60], [40, 20], [20, 10], [0.9, 0.1], [0.3, 0.0], [0.0, 0.6]], np.float32)
-    found = xywh_scores(raw, np.array([0.25, 0.25, 0.7], np.float32))  # 7 rows: 3 classes, 2 anchors
-    assert found.xyxy.tolist() == [[80, 70, 120, 90], [80, 70, 120, 90]]  # one anchor may speak for two classes
-    assert found.score.tolist() == pytest.approx([0.9, 0.3])
-    assert found.label.tolist() == [0, 1]  # 0.6 is not above the third class's 0.7
-
-
 def test_each_picture_of_a_batch_gets_its_own_boxes_in_its_own_pixels() -> None:
     raw = np.zeros((2, 7, 3), np.float32)
     raw[0, :, 1] = [320, 192, 64, 36, 0, 0.8, 0]
-    letterboxes = [Letterbox.fit((1920, 1080), (384, 640)), Letterbox.fit((640, 640), (384, 640))]
-    first, second = detections(raw, letterboxes, np.full(3, 0.5, np.float32), next(iter(HEADS)))
+    letterboxes = [Letterbox.fit((1920, 1080), SHAPE_HW), Letterbox.fit((640, 640), SHAPE_HW)]
+    first, second = detections(raw, letterboxes, np.full(3, 0.5, np.float32), "xywh-scores", SHAPE_HW)
     np.testing.assert_allclose(first.xyxy, [[960 - 96, 540 - 54, 960 + 96, 540 + 54]], atol=1e-3)
     assert first.label.tolist() == [1]
     assert len(second) == 0
+
+
+def test_what_is_found_outlives_the_output_it_was_read_from() -> None:
+    for name, head in HEADS.items():
+        shape = [6 if isinstance(side, str) else side for side in head.axes(1)]
+        raw = np.full(shape, 0.75, np.float32)
+        if name == "grid-objectness":
+            raw = np.full((21, 6), 0.75, np.float32)  # the cells of a picture of 32 x 32
+        if name == "xyxy-score-class":
+            raw[:] = [1, 1, 9, 9, 0.75, 0]
+        found = one_picture(raw, Letterbox.fit((32, 32), (32, 32)), np.array([0.5], np.float32), head, (32, 32))
+        before = [part.copy() for part in (found.xyxy, found.score, found.label)]
+        raw[:] = 0  # engines write the next result into the same memory
+        assert len(found), name
+        for part, copy in zip((found.xyxy, found.score, found.label), before, strict=True):
+            assert np.array_equal(part, copy), name
+
+
+def test_boxes_that_are_no_numbers_are_left_out() -> None:
+    raw = np.zeros((5, 4), np.float32)
+    raw[:, 0] = [50, 50, 20, 20, 0.9]
+    raw[:, 1] = [np.nan, 50, 20, 20, 0.8]
+    raw[:, 2] = [50, 50, np.inf, 20, 0.7]
+    raw[:, 3] = [200, 50, 20, 20, np.nan]  # nor is this a score
+    found = one_picture(raw, SAME, np.array([0.5], np.float32), HEADS["xywh-scores"], SHAPE_HW)
+    assert found.score.tolist() == pytest.approx([0.9])
+
+
+def test_a_net_that_sees_things_everywhere_costs_only_its_best_candidates() -> None:
+    seen: list[int] = []
+
+    def everything(_: np.ndarray, floor: np.ndarray, __: tuple[int, int]) -> Detections:
+        count = MAX_CANDIDATES + 5000
+        seen.append(count)
+        place = np.arange(count, dtype=np.float32) % 600
+        xyxy = np.stack([place, place / 2, place + 0.5, place / 2 + 0.5], axis=1)
+        return Detections(xyxy, (np.arange(count) / count).astype(np.float32), np.zeros(count, np.int64))
+
+    head = Head(everything, lambda c: ("boxes", c), repeats=True)
+    found = one_picture(np.zeros((1, 1), np.float32), SAME, np.zeros(1, np.float32), head, SHAPE_HW)
+    assert len(found) == MAX_DETECTIONS < 600 < seen[0]
+    assert found.score[0] == pytest.approx(1, abs=1e-4)
+    assert (np.diff(found.score) < 0).all()
+
+
+def test_a_head_that_tells_each_thing_once_is_taken_at_its_word() -> None:
+    rows = np.zeros((400, 6), np.float32)
+    rows[:, :4], rows[:, 4] = [10, 10, 50, 50], np.linspace(0.3, 0.9, 400)
+    found = one_picture(rows, SAME, np.array([0.25], np.float32), HEADS["xyxy-score-class"], SHAPE_HW)
+    assert len(found) == MAX_DETECTIONS  # one upon the other, but nothing is suppressed
+    assert (np.diff(found.score) < 0).all()  # best first, whatever the order of the rows
+    assert found.score[0] == pytest.approx(0.9)
+
+
+def test_every_head_takes_a_floor_for_each_class() -> None:
+    raw = np.array([[100, 50], [80, 60], [40, 20], [20, 10], [0.9, 0.1], [0.3, 0.0], [0.0, 0.6]], np.float32)
+    found = xywh_scores(raw, np.array([0.25, 0.25, 0.7], np.float32), SHAPE_HW)
+    assert found.label.tolist() == [0, 1]  # 0.6 is not above the third class's 0.7
+    assert found.xyxy.tolist() == [[80, 70, 120, 90], [80, 70, 120, 90]]  # one anchor may speak for two classes
+    assert found.score.tolist() == pytest.approx([0.9, 0.3])
