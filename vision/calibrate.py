@@ -202,7 +202,7 @@ def toml(
         for kind, row in table["classes"].items():
             inner = ", ".join(f"{name} = {_number(value)}" for name, value in row.items())
             lines.append(f"{kind} = {{ {inner} }}")
-    lines += ["", "[metrics.lost_by_int8] # mAP50 and AP50 of the float file less those of the default, in points"]
+    lines += ["", "[metrics.lost_by_int8] # mAP50 and AP50 of the float file less those of the default"]
     for split in ("val", "test"):
         lines.append(f"{split} = {{ {', '.join(_losses(tables[split], tables[f'{split}_fp32']))} }}")
     lines += ["", "[metrics.calibration] # on test, detections of all classes; ece: expected calibration error"]
@@ -215,7 +215,7 @@ def toml(
 def _losses(table: dict[str, Any], exact: dict[str, Any]) -> list[str]:
     rows = {"map50": (exact["map50"], table["map50"])}
     rows |= {kind: (row["ap50"], table["classes"][kind]["ap50"]) for kind, row in exact["classes"].items()}
-    return [f"{name} = {100 * (before - after):.2f}" for name, (before, after) in rows.items()]
+    return [f"{name} = {before - after:.4f}" for name, (before, after) in rows.items()]
 
 
 def _number(value: float) -> str:

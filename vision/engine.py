@@ -7,6 +7,7 @@ them is the engine's business, and done where it computes.
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,18 @@ class Engine(Protocol):
     buckets: tuple[int, ...]  # batch sizes, smallest first
 
     def session(self) -> Session: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How an engine is laid out on the machine; what is None suits the hardware."""
+
+    lanes: int | None = None  # sessions side by side
+    threads: int | None = None  # that compute, all lanes together
+    buckets: tuple[int, ...] | None = None  # batch sizes
+
+
+FITTING = Layout()
 
 
 class EngineUnavailable(RuntimeError):

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from models.card import Card
-from vision.batch import BUCKETS, Canvas, unit_planes
-from vision.engine import EngineUnavailable, Raw, cores
+from models.card import RGB_UNIT, Card
+from vision.batch import BUCKETS, PIXELS, Canvas
+from vision.engine import FITTING, EngineUnavailable, Layout, Raw, cores
 from vision.net import Net, read_net
 
 PLANES = Path(__file__).parent / "planes.onnx"  # uint8 (N, H, W, 3) BGR to float (N, 3, H, W) RGB in 0-1
@@ -30,27 +30,24 @@ class OnnxRuntimeEngine:
     def __init__(
         self,
         card: Card,
+        layout: Layout = FITTING,
         *,
         device: str = "CPU",
-        precision: str = "fp32",
-        lanes: int | None = None,
-        buckets: tuple[int, ...] | None = None,
-        cache: Path | None = None,
         bound: bool | None = None,
     ) -> None:
-        """`cache` is a folder for TensorRT's engines. `bound` (default: on a GPU) makes planes on the device."""
+        """`bound` (default: on a GPU) makes planes on the device."""
         provider = PROVIDERS[device]
         if provider not in ort.get_available_providers():
             raise EngineUnavailable(f"this onnxruntime was built without {provider}: install onnxruntime-gpu instead")
         on_cpu = device == "CPU"
-        self.device, self.precision = device, precision
-        self.lanes = lanes or (cores() if on_cpu else GPU_LANES)
-        self.buckets = tuple(sorted(buckets or ((1,) if on_cpu else BUCKETS)))
-        self._bound = not on_cpu if bound is None else bound
+        self.device, self.precision = device, "fp32"
+        self.lanes = layout.lanes or (cores() if on_cpu else GPU_LANES)
         self._shape_hw = card.shape_hw
-        self._net = read_net(card, precision)
-        self._options = [(provider, _options(device, cache))]
-        self._threads = max(cores() // self.lanes, 1) if on_cpu else 0
+        self._net = read_net(card, self.precision)
+        self.buckets = self._net.buckets(layout.buckets or ((1,) if on_cpu else BUCKETS))
+        self._bound = (not on_cpu if bound is None else bound) and card.pixels == RGB_UNIT  # PLANES knows no other
+        self._options = [(provider, _options(device))]
+        self._threads = max((layout.threads or cores()) // self.lanes, 1) if on_cpu else 0
         self._shared = None if on_cpu else self._started()  # on a GPU sessions of this class share one of ONNX Runtime
 
     def session(self) -> BoundSession | PlainSession:
@@ -88,10 +85,10 @@ class PlainSession:
     def __init__(self, session: ort.InferenceSession, net: Net, capacity: int, shape_hw: tuple[int, int]) -> None:
         self.canvas: Canvas = np.zeros((capacity, *shape_hw, 3), np.uint8)
         self._tensor = np.empty((capacity, 3, *shape_hw), np.float32)
-        self._session, self._net = session, net
+        self._session, self._net, self._planes = session, net, PIXELS[net.pixels]
 
     def run(self, count: int) -> Raw:
-        tensor = unit_planes(self.canvas[:count], self._tensor[:count])
+        tensor = self._planes(self.canvas[:count], self._tensor[:count])
         raw: Raw = self._session.run([self._net.output], {self._net.input: tensor})[0]
         return raw
 
@@ -134,14 +131,13 @@ class BoundSession:
         return self._between[count]
 
 
-def _options(device: str, cache: Path | None) -> dict[str, str]:
+def _options(device: str) -> dict[str, str]:
     """Settings of an execution provider that matter for throughput."""
     if device == "CUDA":
         return {"cudnn_conv_algo_search": "HEURISTIC"}  # EXHAUSTIVE costs 0.3-1.3 s for every batch shape
     if device == "TensorRT":
+        cache = str(Path.home() / ".cache" / "jiexun" / "engines")  # building an engine takes minutes: it is kept
         options = {"trt_fp16_enable": "1"}
-        if cache is not None:  # building an engine takes minutes: keep it
-            options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(cache)}
-            options |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": str(cache)}
-        return options
+        options |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": cache}
+        return options | {"trt_timing_cache_enable": "1", "trt_timing_cache_path": cache}
     return {}

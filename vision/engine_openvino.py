@@ -7,16 +7,14 @@ of the compiled net.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import openvino as ov
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
-from models.card import Card
+from models.card import RGB_UNIT, Card
 from vision.batch import Canvas
-from vision.engine import EngineUnavailable, Raw, cores
-from vision.net import read_net
+from vision.engine import FITTING, EngineUnavailable, Layout, Raw, cores
+from vision.net import Net, read_net
 
 
 class OpenVinoEngine:
@@ -25,40 +23,37 @@ class OpenVinoEngine:
     name = "openvino"
     device = "CPU"
 
-    def __init__(
-        self,
-        card: Card,
-        *,
-        precision: str = "int8",
-        lanes: int | None = None,
-        buckets: tuple[int, ...] = (1,),
-        cache: Path | None = None,
-    ) -> None:
-        """`cache` is a folder where compiled nets are kept: a later start is faster."""
+    def __init__(self, card: Card, layout: Layout = FITTING, *, precision: str = "int8") -> None:
         net = read_net(card, precision)
-        self.precision, self.lanes, self.buckets = precision, lanes or cores(), tuple(sorted(buckets))
+        self.precision = precision
+        self.lanes = layout.lanes or cores()
+        self.buckets = net.buckets(layout.buckets or (1,))
+        self._threads = layout.threads or self.lanes
         self._shape_hw = card.shape_hw
         core = ov.Core()
         if "CPU" not in core.available_devices:
             raise EngineUnavailable("OpenVINO finds no CPU plugin: is the package whole?")
-        if cache is not None:
-            core.set_property({"CACHE_DIR": str(cache)})
-        self._nets = {bucket: self._compiled(core, net.weights, bucket) for bucket in self.buckets}
+        try:
+            self._nets = {bucket: self._compiled(core, net, bucket) for bucket in self.buckets}
+        except RuntimeError as error:  # what ONNX Runtime reads, OpenVINO need not
+            raise EngineUnavailable(f"OpenVINO does not read {card.path_of(precision)}: {error}") from None
 
     def session(self) -> OpenVinoSession:
         return OpenVinoSession(self._nets, self._shape_hw)
 
-    def _compiled(self, core: ov.Core, weights: bytes, bucket: int) -> ov.CompiledModel:
-        steps = PrePostProcessor(core.read_model(weights))
+    def _compiled(self, core: ov.Core, net: Net, bucket: int) -> ov.CompiledModel:
+        steps = PrePostProcessor(core.read_model(net.weights))
         steps.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
         steps.input().tensor().set_color_format(ColorFormat.BGR)
         steps.input().model().set_layout(ov.Layout("NCHW"))
-        steps.input().preprocess().convert_element_type(ov.Type.f32).convert_color(ColorFormat.RGB).scale(255.0)
+        planes = steps.input().preprocess().convert_element_type(ov.Type.f32)
+        if net.pixels == RGB_UNIT:
+            planes.convert_color(ColorFormat.RGB).scale(255.0)
         model = steps.build()
         model.reshape([bucket, *self._shape_hw, 3])
         options = {
             "NUM_STREAMS": self.lanes,
-            "INFERENCE_NUM_THREADS": self.lanes,
+            "INFERENCE_NUM_THREADS": self._threads,
             "ENABLE_CPU_PINNING": False,  # decoding must find a free core
             "INFERENCE_PRECISION_HINT": "f32",  # of what is not INT8: bf16 is no faster without AMX, and less exact
         }

@@ -14,7 +14,7 @@ from models.card import find_card
 from vision.batch import bucket_for, unit_planes
 from vision.detections import Detections
 from vision.detector import Busy, Detector
-from vision.engine import Engine, EngineUnavailable, Raw
+from vision.engine import Engine, EngineUnavailable, Layout, Raw
 from vision.engine_onnxruntime import OnnxRuntimeEngine
 from vision.engine_openvino import OpenVinoEngine
 from vision.engines import AUTO, ENGINES, chosen, open_engine
@@ -24,6 +24,7 @@ from vision.postprocess import iou_matrix
 SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
 JPEGS = [path.read_bytes() for path in sorted(SAMPLE.glob("*.jpg"))[20:30]]
 CARD = find_card("streetscape-v1")
+BATCHES = Layout(lanes=1, threads=2, buckets=(1, 2, 4))
 
 
 @pytest.fixture(scope="module")
@@ -55,9 +56,9 @@ def same(a: Detections | PictureUnreadable, b: Detections | PictureUnreadable, *
     "make",
     [
         lambda: OpenVinoEngine(CARD, precision="fp32"),
-        lambda: OpenVinoEngine(CARD, precision="fp32", lanes=1, buckets=(1, 2, 4)),
-        lambda: OnnxRuntimeEngine(CARD, lanes=1, buckets=(1, 2, 4)),
-        lambda: OnnxRuntimeEngine(CARD, lanes=1, buckets=(1, 2, 4), bound=True),
+        lambda: OpenVinoEngine(CARD, BATCHES, precision="fp32"),
+        lambda: OnnxRuntimeEngine(CARD, BATCHES),
+        lambda: OnnxRuntimeEngine(CARD, BATCHES, bound=True),
     ],
     ids=["openvino", "openvino in batches", "onnxruntime in batches", "onnxruntime with bound memory"],
 )
@@ -94,7 +95,7 @@ def test_a_pictures_numbers_do_not_depend_on_its_neighbours(detector: Detector) 
 
 @pytest.mark.parametrize("buckets", [(1,), (1, 2, 4)])
 def test_a_picture_that_does_not_decode_stands_in_its_place(buckets: tuple[int, ...]) -> None:
-    detector = Detector(CARD, engine=open_engine(CARD, lanes=1, buckets=buckets))
+    detector = Detector(CARD, engine=open_engine(CARD, AUTO, Layout(lanes=1, buckets=buckets)))
     results = detector.detect_jpegs([JPEGS[0], b"\xff\xd8 no", JPEGS[1]])
     assert [isinstance(result, PictureUnreadable) for result in results] == [False, True, False]
 

@@ -1,0 +1,52 @@
+"""What figures belong to: machine, versions, date, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from jiexun.doctor import processor
+from models.card import Card
+from vision.engine import cores
+from vision.engines import chosen
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "opencv-python", "simplejpeg", "ultralytics")
+
+
+def machine(card: Card | None = None) -> dict[str, Any]:
+    """For the JSON document of a benchmark; with a model also which engine runs it here."""
+    facts: dict[str, Any] = {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "processor": processor(),
+        "cores": cores(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := _version(name)) is not None},
+        "commit": commit(),
+    }
+    if card is not None:
+        engine, _ = chosen(card)
+        facts["engine"] = "none" if engine is None else f"{engine.name} {engine.device} {engine.precision}"
+        facts["model"] = card.version if engine is None else card.version_of(engine.precision)
+    return facts
+
+
+def commit() -> str:
+    """Of the code that was measured; "-dirty" when it is not quite that."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
