@@ -51,9 +51,10 @@ def ways(card: Card, jpegs: Sequence[bytes]) -> Iterator[tuple[list[Way], set[st
     detector = Detector(card, engine=engine)
     tried = [
         Way("c", PICTURES, partial(shipped, detector, jpegs)),
-        Way("b", PICTURES, Bare(engine, engine.lanes, None)),
-        Way("d: a session a core, a thread each", PICTURES, Bare(engine, engine.lanes, jpegs)),
-        Way("d: a session a core, one thread more", PICTURES, Bare(engine, engine.lanes, jpegs, extra=1)),
+        Way("b", PICTURES, Bare(engine, cores(), None)),
+        Way("d: a session a core, a thread each", PICTURES, Bare(engine, cores(), jpegs)),
+        Way("d: a session a core, one thread more", PICTURES, Bare(engine, cores(), jpegs, extra=1)),
+        Way("d: a session a core, two threads more", PICTURES, Bare(engine, cores(), jpegs, extra=2)),
         Way("d: one session on all cores, decoding beside it", PICTURES, one_session(card, engine, jpegs)),
     ]
     tried += [Way(f"bare {n}", PICTURES // 2, Bare(other, other.lanes, None)) for n, other in _others(card, engine)]

@@ -26,9 +26,9 @@ class OpenVinoEngine:
     def __init__(self, card: Card, layout: Layout = FITTING, *, precision: str = "int8") -> None:
         net = read_net(card, precision)
         self.precision = precision
-        self.lanes = layout.lanes or cores()
+        self.lanes = layout.lanes or cores() + 1  # one more than streams: it decodes while they compute
         self.buckets = net.buckets(layout.buckets or (1,))
-        self._threads = layout.threads or self.lanes
+        self._threads = layout.threads or cores()
         self._shape_hw = card.shape_hw
         core = ov.Core()
         if "CPU" not in core.available_devices:
@@ -52,7 +52,7 @@ class OpenVinoEngine:
         model = steps.build()
         model.reshape([bucket, *self._shape_hw, 3])
         options = {
-            "NUM_STREAMS": self.lanes,
+            "NUM_STREAMS": min(self.lanes, self._threads),
             "INFERENCE_NUM_THREADS": self._threads,
             "ENABLE_CPU_PINNING": False,  # decoding must find a free core
             "INFERENCE_PRECISION_HINT": "f32",  # of what is not INT8: bf16 is no faster without AMX, and less exact
