@@ -18,6 +18,7 @@ from typing import Any
 
 MODELS = Path(__file__).parent
 PRECISIONS = ("fp32", "int8")
+RGB_UNIT, BGR_BYTE = "rgb-unit", "bgr-byte"
 UNMEASURED_THRESHOLD = 0.25
 
 
@@ -51,7 +52,7 @@ class Card:
     name: str
     folder: Path
     weights: Mapping[str, Weights]  # by precision: "fp32" always, "int8" where it was quantised
-    head: str  # what the output means: a key of `vision.postprocess.HEADS`
+    head: str  # what the output means: a key of `vision.heads.HEADS`
     stride: int  # pixels
     shape_hw: tuple[int, int]  # input, pixels
     classes: tuple[str, ...]  # in the order of the model's output
@@ -62,6 +63,8 @@ class Card:
     recipe: str
     intended_use: str
     limits: tuple[str, ...]
+    pixels: str = RGB_UNIT  # of the input: red, green, blue in 0–1; or BGR_BYTE: blue, green, red in 0–255
+    foreign: bool = False  # read from a file that others made (`vision.foreign`): no one wrote or measured it
 
     @property
     def path(self) -> Path:
