@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -33,6 +34,12 @@ def machine(card: Card | None = None) -> dict[str, Any]:
         facts["engine"] = "none" if engine is None else f"{engine.name} {engine.device} {engine.precision}"
         facts["model"] = card.version if engine is None else card.version_of(engine.precision)
     return facts
+
+
+def rss_mb() -> float:
+    """Resident memory of this process. From /proc: Linux."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def commit() -> str:

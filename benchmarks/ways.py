@@ -134,7 +134,7 @@ def _ultralytics(card: Card, jpegs: Sequence[bytes]) -> tuple[list[Way], set[str
     def predict(model: Any, imgsz: Any, pictures: int) -> None:
         for jpeg in islice(cycle(jpegs), pictures):
             image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-            model.predict(image, imgsz=imgsz, verbose=False, device="cpu")
+            model.predict(image, imgsz=imgsz, rect=False, verbose=False, device="cpu")  # not cut to the picture
 
     square, wide = (YOLO(card.path, task="detect") for _ in range(2))
     return [

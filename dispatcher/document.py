@@ -10,7 +10,7 @@ from dispatcher.engine import Engine
 from ingest.rejected import Rejected
 
 
-def document(engine: Engine, rejected: Iterable[Rejected], **more: Mapping[str, Any] | list[str]) -> dict[str, Any]:
+def document(engine: Engine, rejected: Iterable[Rejected], **more: Mapping[str, Any] | list[Any]) -> dict[str, Any]:
     """Cases, objects and what was rejected; `more` adds optional members."""
     return {
         "cases": [case.document() for case in engine.cases()],

@@ -1,4 +1,4 @@
-"""Video: one camera's film and the vehicle's track become frames. The only file of ingest that imports cv2."""
+"""Video: one camera's film and the vehicle's track become frames."""
 
 from __future__ import annotations
 

@@ -42,6 +42,7 @@ from jiexun.settings import Settings, read_settings
 from models.card import ModelUnusable
 from models.taxonomy import Taxonomy
 from vision.engine import EngineUnavailable
+from vision.foreign import FAMILIES, open_card
 
 app = typer.Typer(
     name="jiexun",
@@ -63,7 +64,17 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on o
 AreasFile = Annotated[Path | None, typer.Option("--areas", help="GeoJSON with the areas and their codes.")]
 StoreUrl = Annotated[str | None, typer.Option("--store", help="sqlite:///PATH.db to go on from; default: a new one.")]
 EvidenceDir = Annotated[Path | None, typer.Option("--evidence", help="Folder for evidence pictures.")]
-ModelName = Annotated[str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`, or a YOLO detector: PATH.onnx.")
+]
+FamilyName = Annotated[
+    str | None,
+    typer.Option("--family", help=f"Of PATH.onnx, where it is not seen from the file: {', '.join(FAMILIES)}."),
+]
+NamesFile = Annotated[
+    Path | None, typer.Option("--names", help="Class names of PATH.onnx, one a line, where the file has none.")
+]
+SaveResult = Annotated[bool, typer.Option("--save", help="Keep figures and plot in benchmarks/results.")]
 EngineName = Annotated[
     str | None, typer.Option("--engine", help="What runs the model: auto, or a name that `jiexun doctor` lists.")
 ]
@@ -236,6 +247,8 @@ def detect(
     json: Json = False,
     draw: Annotated[Path | None, typer.Option("--draw", help="Folder to write the pictures to, boxes drawn.")] = None,
     model: ModelName = None,
+    family: FamilyName = None,
+    names: NamesFile = None,
     engine: EngineName = None,
 ) -> None:
     """Find street disorder in pictures.
@@ -245,9 +258,12 @@ def detect(
         jiexun detect datasets/sample/0021.jpg
 
         jiexun detect street/*.jpg --draw seen --json
+
+        jiexun detect street/*.jpg --model yolox_s.onnx --names coco.names
     """
     with explained() as settings:
-        detect_pictures(images, draw, _with(settings, model=model, engine=engine), json=json)
+        card = open_card(model or settings.model, family=family, names=names)
+        detect_pictures(images, draw, card, engine or settings.engine, json=json)
 
 
 @app.command()
@@ -255,19 +271,24 @@ def evaluate(
     data: Annotated[Path, typer.Option("--data", help="A data.yaml of ultralytics, or its folder.")],
     split: Annotated[str, typer.Option(help="Which pictures: train, val or test.")] = "test",
     model: ModelName = None,
+    family: FamilyName = None,
+    names: NamesFile = None,
     engine: EngineName = None,
     json: Json = False,
 ) -> None:
-    """Measure the shipped model on labelled pictures, through the hot path that ships.
+    """Measure the shipped models, or another, on labelled pictures, through the hot path that ships.
 
     Examples:
 
         jiexun evaluate --data streetscape/data.yaml --split test
 
         jiexun evaluate --data streetscape --model streetscape-v1 --json
+
+        jiexun evaluate --data streetscape --model runs/v2/best.onnx
     """
     with explained() as settings:
-        evaluate_data(data, split, model, engine or settings.engine, json=json)
+        card = None if model is None else open_card(model, family=family, names=names)
+        evaluate_data(data, split, card, engine or settings.engine, json=json)
 
 
 @app.command("serve")
@@ -317,8 +338,12 @@ def doctor(json: Json = False) -> None:
 
 
 @bench_app.command("hotpath")
-def bench_hotpath(json: Json = False) -> None:
-    """Frames per second from JPEG bytes to detections, beside the bare session.
+def bench_hotpath(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every way.")] = 15,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Pictures a second from JPEG bytes to detections, beside ultralytics, the bare engine and the machine's limit.
 
     Examples:
 
@@ -327,7 +352,64 @@ def bench_hotpath(json: Json = False) -> None:
     with explained():
         from benchmarks.hotpath import main as hotpath
 
-        hotpath(json=json)
+        hotpath(json=json, rounds=rounds, save=save)
+
+
+@bench_app.command("latency")
+def bench_latency(
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of each load.")] = 8.0,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Milliseconds from bytes to detections against offered load, up to saturation and past it.
+
+    Examples:
+
+        jiexun bench latency --json
+    """
+    with explained():
+        from benchmarks.latency import main as latency
+
+        latency(json=json, seconds=seconds, save=save)
+
+
+@bench_app.command("memory")
+def bench_memory(
+    frames: Annotated[int, typer.Option(min=1, help="Pictures to look at.")] = 100_000,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Whether the hot path's memory stays flat.
+
+    Examples:
+
+        jiexun bench memory --frames 10000 --json
+    """
+    with explained():
+        from benchmarks.memory import main as memory
+
+        memory(json=json, frames=frames, save=save)
+
+
+@bench_app.command("gate")
+def bench_gate(
+    pictures: Annotated[list[Path] | None, typer.Option(help="A further folder of good pictures.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Pictures of each folder that are degraded.")] = 70,
+    save: Annotated[bool, typer.Option("--save", help="Write benchmarks/results/gate.json.")] = False,
+    json: Json = False,
+) -> None:
+    """What the quality gate drops of good and of degraded pictures, and what it costs.
+
+    Examples:
+
+        jiexun bench gate
+
+        jiexun bench gate --pictures streetscape/images/test --pictures vehicle_frames/images --json
+    """
+    with explained():
+        from benchmarks.gate import main as gate
+
+        gate(json=json, folders=pictures or (), count=count, save=save)
 
 
 def main() -> None:

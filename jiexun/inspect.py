@@ -8,14 +8,14 @@ from typing import Any
 
 import cv2
 import numpy as np
+from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
 
 from dispatcher.document import one_line
 from ingest.rejected import Rejected
 from jiexun.report import console
-from jiexun.settings import Settings
-from models.card import find_card
+from models.card import Card
 from models.taxonomy import Taxonomy
 from vision.detector import Detector
 from vision.draw import draw
@@ -23,10 +23,9 @@ from vision.evaluate import evaluate
 from vision.reporting import found
 
 
-def detect_pictures(images: Sequence[Path], folder: Path | None, settings: Settings, *, json: bool) -> None:
+def detect_pictures(images: Sequence[Path], folder: Path | None, card: Card, engine: str, *, json: bool) -> None:
     """Run the detector on pictures, print what it found, and draw it. Unreadable pictures are listed."""
-    card = find_card(settings.model)
-    detector = Detector(card, engine=settings.engine)
+    detector = Detector(card, engine=engine)
     pictures: list[dict[str, Any]] = []
     rejected: list[Rejected] = []
     for path in images:
@@ -60,7 +59,7 @@ def detect_pictures(images: Sequence[Path], folder: Path | None, settings: Setti
         )
 
 
-def evaluate_data(data: Path, split: str, model: str | None, engine: str, *, json: bool) -> None:
+def evaluate_data(data: Path, split: str, model: Card | None, engine: str, *, json: bool) -> None:
     """Measure on labelled pictures behind a progress bar, print the table, and the document."""
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("pictures", total=None)
@@ -95,7 +94,7 @@ def _print_detections(pictures: list[dict[str, Any]], rejected: list[Rejected]) 
         for thing in picture["detections"]:
             box = ", ".join(f"{v:.0f}" for v in thing["box_xyxy"])
             name = taxonomy.name_zh(thing["kind"])
-            console.print(f"  {thing['confidence']:.0%}  {thing['kind']} {name}  at {box}")
+            console.print(f"  {thing['confidence']:.0%}  {escape(thing['kind'])} {escape(name)}  at {box}")
     for entry in rejected:
         console.print(f"[yellow]rejected[/] {entry.file}: {entry.reason}")
 

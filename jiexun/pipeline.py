@@ -15,13 +15,14 @@ from dispatcher.engine import Engine
 from dispatcher.store.store import Store
 from ingest.envelope import Envelope
 from ingest.frame import Frame
+from ingest.quality import CameraHealth, Gate
 from ingest.rejected import Rejected
 from jiexun.settings import Settings
-from models.card import find_card
 from models.taxonomy import Taxonomy
 from vision.camera import Camera
 from vision.detector import Detector
 from vision.evidence import EvidenceMaker, FolderEvidence
+from vision.foreign import open_card
 from vision.privacy import FaceBlur
 from vision.reporting import reporter
 from vision.sighting import enveloped
@@ -39,6 +40,7 @@ class Summary:
     unlisted: int = 0  # pictures of the drive that no row names
     sightings: int = 0
     passes: int = 0
+    dropped: int = 0  # by the quality gate: dark, covered, blurred
     too_far: int = 0  # boxes that were too far away to place
     evidence_stored: int = 0
     evidence_failures: dict[str, int] = field(default_factory=dict)
@@ -49,6 +51,7 @@ class Summary:
             "rejected": len(self.rejected),
             "repeats": self.repeats,
             "left_out": self.left_out,
+            "dropped": self.dropped,
             "unlisted": self.unlisted,
             "sightings": self.sightings,
             "passes": self.passes,
@@ -65,9 +68,11 @@ class Embedded:
         self, settings: Settings, *, areas: Areas, cameras: dict[str, Camera], store: Store, evidence: Path
     ) -> None:
         taxonomy = Taxonomy.read()
-        card = find_card(settings.model)
+        card = open_card(settings.model)
         self._batch = settings.batch
         self._maker = EvidenceMaker(FolderEvidence(evidence), FaceBlur)
+        self._cameras = cameras
+        self._gate = Gate()
         detector = Detector(card, engine=settings.engine)
         self._worker = Worker(
             reporter(detector, card), cameras, taxonomy, self._maker, model=detector.version, recall=card.recall
@@ -90,7 +95,7 @@ class Embedded:
         for frame in frames:
             if isinstance(frame, Rejected):
                 self.reject(frame)
-            else:
+            elif self._worth_a_look(frame):
                 batch.append(frame)
                 if len(batch) == self._batch:
                     self._step(batch, on_event)
@@ -98,6 +103,10 @@ class Embedded:
             on_frame(frame)
         if batch:
             self._step(batch, on_event)
+
+    def camera_health(self) -> list[CameraHealth]:
+        """Of each camera, how many of its pictures showed nothing, and why."""
+        return self._gate.health()
 
     def finish(self, *, on_event: Callable[[CaseEvent], None] = lambda _: None) -> None:
         """End every open pass."""
@@ -107,6 +116,13 @@ class Embedded:
         """Count an input that could not be used and keep it for inspection."""
         self.summary.rejected.append(rejected)
         self.store.reject(rejected)
+
+    def _worth_a_look(self, frame: Frame) -> bool:
+        """False for a picture that shows nothing: it is no look at the street, so that no case closes by it."""
+        if frame.camera not in self._cameras or self._gate.passes(frame):  # the worker refuses unknown cameras
+            return True
+        self.summary.dropped += 1
+        return False
 
     def _step(self, batch: list[Frame], on_event: Callable[[CaseEvent], None]) -> None:
         self._take(self._worker.work(batch), on_event)

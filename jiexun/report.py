@@ -13,6 +13,7 @@ from rich.table import Table
 
 from dispatcher.area import Areas
 from dispatcher.case import STATE_ZH, Case, State
+from ingest.quality import CameraHealth
 from jiexun.pipeline import Summary
 from models.taxonomy import Taxonomy
 
@@ -75,6 +76,7 @@ def print_summary(summary: Summary, cases: Sequence[Case], objects: int, repeats
     told = sum(len(case.alerts) for case in cases)
     console.print(
         f"{summary.frames} frames looked at, {summary.left_out} left out by sampling, "
+        f"{summary.dropped} dropped as unusable, "
         f"{summary.repeats + repeats} repeats, {len(summary.rejected)} rejected"
     )
     if summary.unlisted:
@@ -92,6 +94,15 @@ def print_summary(summary: Summary, cases: Sequence[Case], objects: int, repeats
         console.print(f"[yellow]rejected[/] {where}{row}: {entry.reason}")
     if len(summary.rejected) > SHOWN_REJECTED:
         console.print(f"… and {len(summary.rejected) - SHOWN_REJECTED} more, all kept in the store")
+
+
+def print_camera_health(cameras: Sequence[CameraHealth]) -> None:
+    """The cameras whose pictures showed nothing, if there are any."""
+    for health in cameras:
+        if health.dropped:
+            why = ", ".join(f"{count} {fault}" for fault, count in sorted(health.dropped.items()))
+            lost = f"{sum(health.dropped.values())} of {health.frames}"
+            console.print(f"[yellow]camera[/] {health.vehicle} {health.camera}: {lost} pictures show nothing ({why})")
 
 
 def warn(text: str) -> None:

@@ -18,7 +18,7 @@ from ingest.source import Source
 from ingest.tracklog import read_track
 from ingest.video import open_video
 from jiexun.pipeline import Embedded
-from jiexun.report import console, print_cases, print_summary, warn
+from jiexun.report import console, print_camera_health, print_cases, print_summary, warn
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
@@ -94,6 +94,7 @@ def result_document(embedded: Embedded, warnings: Sequence[str]) -> dict[str, ob
         embedded.engine,
         embedded.summary.rejected,
         summary=embedded.summary.document(),
+        camera_health=[health.document() for health in embedded.camera_health()],
         warnings=list(warnings),
     )
 
@@ -103,6 +104,7 @@ def print_result(embedded: Embedded, areas: Areas, evidence: Path | None) -> Non
     cases: list[Case] = embedded.engine.cases()
     print_cases(cases, areas, Taxonomy.read(), evidence)
     print_summary(embedded.summary, cases, len(embedded.engine.objects()), embedded.engine.repeats)
+    print_camera_health(embedded.camera_health())
 
 
 def print_warnings(warnings: Iterable[str]) -> None:

@@ -21,7 +21,7 @@ class Settings:
     engine: str = "auto"  # what runs the model: see `jiexun doctor`
     timezone: ZoneInfo = CHINA  # of camera clocks that do not say
     every_m: float = 4.0  # one frame per so many metres of travel
-    batch: int = 8  # frames a detector call
+    batch: int = 32  # frames a detector call: a few for every lane
     host: str = "127.0.0.1"
     port: int = 8000
 

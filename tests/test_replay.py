@@ -370,3 +370,37 @@ def test_numbers_of_the_document_are_finite(run: Run) -> None:
             assert math.isfinite(value)
 
     check(document)
+
+
+def test_pictures_that_show_nothing_are_dropped_and_no_case_closes_by_them(
+    run: Run, made_drive: Made, sample_rows: list[Row]
+) -> None:
+    _, alone, _ = run("replay", SAMPLE, "--json")
+    rows = list(sample_rows)
+    for day in range(1, 4):  # the same way again with the lens under a cloth
+        later = [parse_rfc3339(row["time"]) + timedelta(days=day) for row in sample_rows]
+        rows += [row | {"time": rfc3339(at), "file": "black.jpg"} for row, at in zip(sample_rows, later, strict=True)]
+    for row in rows:  # the last of them must not lie in the future
+        row["time"] = rfc3339(parse_rfc3339(row["time"]) - timedelta(days=30))
+    folder = made_drive(rows)
+    cv2.imwrite(str(folder / "black.jpg"), np.zeros((480, 640, 3), np.uint8))
+    status, document, told = run("replay", folder, "--json")
+    assert status == 0
+    kept = alone["summary"]["frames"]
+    assert document["rejected"] == []
+    assert document["summary"]["frames"] == kept
+    assert document["summary"]["dropped"] == 3 * kept
+    assert document["camera_health"] == [
+        {
+            "vehicle": "bus-0417",
+            "camera": "right",
+            "frames": 4 * kept,
+            "dropped": {"dark": 3 * kept, "covered": 0, "blurred": 0},
+        }
+    ]
+    assert document["summary"]["passes"] == alone["summary"]["passes"]
+    before, after = (
+        sorted((c["kind"], c["state"], c["probability"]) for c in run_["cases"]) for run_ in (alone, document)
+    )
+    assert after == before
+    assert "bus-0417 right" in told

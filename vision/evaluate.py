@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ingest.rejected import Rejected
-from models.card import Card, ModelUnusable, find_card, shipped_models
+from models.card import Card, ModelUnusable, shipped_models
 from vision.dataset import Dataset, LabelUnreadable, read_boxes, read_dataset
 from vision.detections import Detections
 from vision.detector import Detector
@@ -53,7 +53,7 @@ def evaluate(
     data: Path,
     *,
     split: str = "test",
-    model: str | None = None,
+    model: Card | None = None,
     engine: str = AUTO,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -63,7 +63,7 @@ def evaluate(
     name answers for it. A class with ground truth that none knows has an AP of 0.
     """
     dataset = read_dataset(data, split)
-    witnesses = summon(dataset, [find_card(model)] if model is not None else shipped_models(), engine)
+    witnesses = summon(dataset, [model] if model is not None else shipped_models(), engine)
     looked: list[Looked] = []
     rejected: list[Rejected] = []
     for one in look(witnesses, dataset):

@@ -1,8 +1,8 @@
-"""`jiexun evaluate` and ultralytics' own validation give the same figures for the same file and pictures.
+"""Ultralytics' own validation and prediction give the same for the same file and pictures.
 
-Needs the `train` extra and the streetscape data, so it is run by hand where both are:
+Needs the `train` extra, and `jiexun evaluate` the streetscape data, so it is run by hand where both are:
 `JIEXUN_STREETSCAPE=DIR python -m pytest tests/vision/test_agrees_with_ultralytics.py`. The counting alone is compared
-with ultralytics in test_evaluate.py, everywhere.
+with ultralytics in test_evaluate.py, everywhere; heads with made-up nets in test_foreign.py.
 """
 
 import os
@@ -14,10 +14,13 @@ import pytest
 
 from models.card import find_card
 from vision.dataset import read_boxes, read_dataset
+from vision.detector import Detector
 from vision.evaluate import evaluate
+from vision.foreign import open_card
 from vision.letterbox import Letterbox
 
 DATA = os.environ.get("JIEXUN_STREETSCAPE")
+SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
 
 
 def letterboxed(data: Path, out: Path, shape_hw: tuple[int, int]) -> Path:
@@ -68,8 +71,64 @@ def test_the_shipped_file_scores_as_ultralytics_says(tmp_path: Path, monkeypatch
     validator = ShippedShape(args=options | {"project": str(tmp_path), "conf": 0.001, "iou": 0.7})
     validator()
     box = validator.metrics.box
-    ours = evaluate(Path(DATA), split="test", model=card.name)
+    ours = evaluate(Path(DATA), split="test", model=card)
     assert ours["map50"] == pytest.approx(box.map50, abs=0.005)
     assert ours["map50_95"] == pytest.approx(box.map, abs=0.005)
     theirs = {card.classes[label]: box.ap50[k] for k, label in enumerate(box.ap_class_index)}
     assert ours["ap50"] == pytest.approx(theirs, abs=0.005)
+
+
+EXPORTS = [
+    ("yolov5n", {}, "xywh-scores"),
+    ("yolov8n", {}, "xywh-scores"),
+    ("yolo11n", {"dynamic": True}, "xywh-scores"),
+    ("yolo11n", {"nms": True, "conf": 0.3, "iou": 0.7}, "xyxy-score-class"),
+    ("yolov10n", {"nms": False}, "xyxy-score-class"),
+    ("yolo26n", {}, "xywh-scores"),
+    ("yolo26n", {"nms": False, "dynamic": True}, "xyxy-score-class"),
+]
+SHAPE_HW = (256, 320)
+
+
+def exported(name: str, options: dict[str, object], folder: Path) -> Path:
+    """A net of that architecture with random weights, sharpened so that it sees a few hundred things."""
+    import torch
+    from ultralytics import YOLO
+
+    torch.manual_seed(7)
+    model = YOLO(f"{name}.yaml")
+    head = model.model.model[-1]
+    branches = [*head.cv3, *getattr(head, "one2one_cv3", [])]
+    for branch in branches:
+        branch[-1].weight.data *= 40
+        branch[-1].bias.data[:] = -3 + torch.randn(branch[-1].bias.shape)
+    model.ckpt_path = str(folder / f"{name}.pt")  # where it writes
+    model.model.pt_path = model.ckpt_path
+    return Path(model.export(format="onnx", imgsz=list(SHAPE_HW), device="cpu", **options))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "options", "head"), EXPORTS, ids=[f"{n}-{o}" for n, o, _ in EXPORTS])
+def test_foreign_files_find_what_ultralytics_finds(
+    name: str, options: dict[str, object], head: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("YOLO_OFFLINE", "true")
+    monkeypatch.chdir(tmp_path)
+    pytest.importorskip("ultralytics", reason="ultralytics is not installed (pip install 'jiexun[train]')")
+    from ultralytics import YOLO
+    from ultralytics.utils import nms
+
+    single = nms.non_max_suppression  # prediction takes an anchor's best class alone; validation, as we, each above
+    monkeypatch.setattr(nms, "non_max_suppression", lambda *a, **k: single(*a, **(k | {"multi_label": True})))
+    path = exported(name, options, tmp_path)
+    card = open_card(str(path))
+    assert (card.head, card.shape_hw, card.stride, len(card.classes)) == (head, SHAPE_HW, 32, 80)
+    picture = cv2.resize(cv2.imread(str(SAMPLE / "0021.jpg")), SHAPE_HW[::-1])  # of the shape: nothing is scaled
+    theirs = YOLO(path, task="detect").predict(picture, conf=0.3, iou=0.7, imgsz=SHAPE_HW, device="cpu", verbose=False)
+    expected = theirs[0].boxes.data.numpy()
+    (found,) = Detector(card, engine="onnxruntime").detect([picture], floor=0.3)
+    assert 5 < len(expected) == len(found)
+    for box in expected:
+        near = np.abs(found.xyxy - box[:4]).max(axis=1) + 1000 * (found.label != int(box[5]))
+        near += 1000 * (np.abs(found.score - box[4]) > 1e-4)
+        assert near.min() < 0.05
