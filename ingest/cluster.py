@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
@@ -22,3 +24,10 @@ class Cluster:
     session_s: float = 10.0  # a member silent for so long is dead to its group
     max_poll_s: float = 300.0  # and so is one that did not poll for so long
     answer_s: float = 10.0  # how long a call waits for a broker before it raises Retry
+
+
+def checked_protocol(text: str) -> str:
+    """One of PROTOCOLS, however it is capitalised. Raises ValueError."""
+    if text.upper() not in PROTOCOLS:
+        raise ValueError(f"expected one of {', '.join(PROTOCOLS)}")
+    return text.upper()
