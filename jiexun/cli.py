@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,18 +16,19 @@ from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document, one_line
 from dispatcher.engine import Engine
 from dispatcher.replay import replay_lines
-from dispatcher.store.database import StoreUnavailable
 from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.doctor import doctor_report, print_doctor
 from jiexun.inspect import detect_pictures, evaluate_data
+from jiexun.options import AreasFile, EveryM, EvidenceUrl, Json, ModelName, StoreUrl, explained
 from jiexun.pipeline import Embedded, new_folder
 from jiexun.report import console, print_cases
 from jiexun.run import (
     begin,
     open_areas,
     open_cameras,
+    open_evidence,
     open_source,
     print_result,
     print_warnings,
@@ -38,9 +36,9 @@ from jiexun.run import (
     run_all,
     store_url,
 )
-from jiexun.settings import Settings, read_settings
-from models.card import ModelUnusable
+from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
+from vision.pictures import EvidenceStore
 
 app = typer.Typer(
     name="jiexun",
@@ -58,32 +56,6 @@ bench_app = typer.Typer(
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on one line, and nothing else, to stdout.")]
-AreasFile = Annotated[Path | None, typer.Option("--areas", help="GeoJSON with the areas and their codes.")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="sqlite:///PATH.db to go on from; default: a new one.")]
-EvidenceDir = Annotated[Path | None, typer.Option("--evidence", help="Folder for evidence pictures.")]
-ModelName = Annotated[str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`.")]
-EveryM = Annotated[float | None, typer.Option("--every-m", min=0.0, help="Metres between two frames; 0 keeps all.")]
-KNOWN = (OSError, ValueError, ModelUnusable, StoreUnavailable)
-
-
-@contextmanager
-def explained() -> Iterator[Settings]:
-    """Settings for a command; what a person can mend ends it with a sentence and status 1, not with a traceback."""
-    try:
-        yield read_settings(os.environ)
-    except KNOWN as error:
-        console.print(f"[red]error:[/] {_sentence(error)}", soft_wrap=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.strerror}: {error.filename}"
-    return str(error).replace("[", "\\[")
-
 
 @app.command()
 def demo(
@@ -91,7 +63,7 @@ def demo(
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Replay everything and end, without the page.")] = False,
     port: Annotated[int | None, typer.Option(help="Port of the page (default 8000).")] = None,
     store: StoreUrl = None,
-    evidence: EvidenceDir = None,
+    evidence: EvidenceUrl = None,
 ) -> None:
     """Replay the sample drive and open the duty officer's page at http://127.0.0.1:8000.
 
@@ -110,7 +82,7 @@ def demo(
         areas, warnings = open_areas(None, SAMPLE)
         source, _ = open_source(SAMPLE, None, None, "front", settings)
         folder = new_folder(settings, "demo")
-        pictures = evidence or folder / "evidence"
+        pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
         with Store.open(store_url(store, folder)) as opened:
             served = None if no_serve else _serve(opened, areas, pictures, settings.host, port or settings.port)
             embedded = Embedded(settings, areas=areas, cameras=open_cameras(SAMPLE), store=opened, evidence=pictures)
@@ -123,14 +95,14 @@ def demo(
                 first = split(len(source))
                 run_all(embedded, (next(frames) for _ in range(first)), first)
             print_warnings(warnings)
-            print_result(embedded, areas, pictures)
+            print_result(embedded, areas, str(pictures))
             if json:
                 print(one_line(result_document(embedded, warnings)), flush=True)
             if served is not None:
                 _watch(served, Live(embedded, frames, areas))
 
 
-def _serve(store: Store, areas: Areas, evidence: Path, host: str, port: int) -> Serving:
+def _serve(store: Store, areas: Areas, evidence: EvidenceStore, host: str, port: int) -> Serving:
     return serve(create_app(store, areas, evidence=evidence), host, port)
 
 
@@ -154,7 +126,7 @@ def replay(
     camera: Annotated[str, typer.Option(help="Which camera took a video.")] = "front",
     every_m: EveryM = None,
     store: StoreUrl = None,
-    evidence: EvidenceDir = None,
+    evidence: EvidenceUrl = None,
     model: ModelName = None,
 ) -> None:
     """Replay a drive: pictures with positions go in, cases come out.
@@ -177,14 +149,14 @@ def replay(
         opened_areas, warnings = open_areas(areas, source)
         cameras = open_cameras(source)
         folder = new_folder(settings, "replay")
-        pictures = evidence or folder / "evidence"
+        pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
         with Store.open(store_url(store, folder)) as opened:
             embedded = Embedded(settings, areas=opened_areas, cameras=cameras, store=opened, evidence=pictures)
             begin(embedded, opened_source, refused)
             run_all(embedded, opened_source.frames(), len(opened_source))
             embedded.finish()
             print_warnings(warnings)
-            print_result(embedded, opened_areas, pictures)
+            print_result(embedded, opened_areas, str(pictures))
             if json:
                 print(one_line(result_document(embedded, warnings)))
 
@@ -268,7 +240,7 @@ def evaluate(
 def serve_command(
     store: Annotated[str, typer.Option("--store", help="The store to show: sqlite:///PATH.db.")],
     areas: AreasFile = None,
-    evidence: Annotated[Path | None, typer.Option(help="Folder of evidence (default: beside the store).")] = None,
+    evidence: EvidenceUrl = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")
     ] = None,
@@ -289,8 +261,9 @@ def serve_command(
             raise FileNotFoundError(f"there is no store {store}: `jiexun replay` writes one")
         opened_areas, warnings = open_areas(areas)
         print_warnings(warnings)
+        pictures = open_evidence(evidence or settings.evidence or str(path.parent / "evidence"), settings)
         with Store.open(store) as opened:
-            served = _serve(opened, opened_areas, evidence or path.parent / "evidence", address, port or settings.port)
+            served = _serve(opened, opened_areas, pictures, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
             served.run()
 

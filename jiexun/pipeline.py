@@ -20,8 +20,9 @@ from jiexun.settings import Settings
 from models.card import find_card
 from models.taxonomy import Taxonomy
 from vision.camera import Camera
-from vision.evidence import EvidenceMaker, FolderEvidence
+from vision.evidence import EvidenceMaker
 from vision.lanes import fastest
+from vision.pictures import EvidenceStore
 from vision.privacy import FaceBlur
 from vision.reporting import reporter
 from vision.sighting import enveloped
@@ -62,12 +63,18 @@ class Embedded:
     """Everything in one process. `run` may be called again with more frames; `finish` ends the open passes."""
 
     def __init__(
-        self, settings: Settings, *, areas: Areas, cameras: dict[str, Camera], store: Store, evidence: Path
+        self,
+        settings: Settings,
+        *,
+        areas: Areas,
+        cameras: dict[str, Camera],
+        store: Store,
+        evidence: EvidenceStore,
     ) -> None:
         taxonomy = Taxonomy.read()
         card = find_card(settings.model)
         self._batch = settings.batch
-        self._maker = EvidenceMaker(FolderEvidence(evidence), FaceBlur)
+        self._maker = EvidenceMaker(evidence, FaceBlur)
         self._worker = Worker(
             reporter(fastest(card), card), cameras, taxonomy, self._maker, model=card.version, recall=card.recall
         )

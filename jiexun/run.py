@@ -22,6 +22,7 @@ from jiexun.report import console, print_cases, print_summary, warn
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
+from vision.pictures import EvidenceStore, FolderEvidence, folder_of
 
 
 def open_source(
@@ -57,6 +58,23 @@ def open_areas(named: Path | None, source: Path | None = None) -> tuple[Areas, l
     if named is None:
         return Areas.none(), ["no areas: every case is unowned (name a file with --areas)"]
     return read_areas(named)
+
+
+def open_evidence(url: str, settings: Settings) -> EvidenceStore:
+    """The evidence store that `url` names. Raises ValueError for a wrong url, EvidenceUnavailable without answer."""
+    folder = folder_of(url)
+    if folder is not None:
+        return FolderEvidence(folder)
+    from vision.s3 import S3Evidence, S3Login  # boto3 takes half a second to load
+
+    login = S3Login(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        key=settings.s3_key,
+        secret=settings.s3_secret,
+        ca=settings.s3_ca,
+    )
+    return S3Evidence.open(url, login)
 
 
 def store_url(text: str | None, folder: Path) -> str:
@@ -98,7 +116,7 @@ def result_document(embedded: Embedded, warnings: Sequence[str]) -> dict[str, ob
     )
 
 
-def print_result(embedded: Embedded, areas: Areas, evidence: Path | None) -> None:
+def print_result(embedded: Embedded, areas: Areas, evidence: str | None) -> None:
     """The tables of a run, on standard error."""
     cases: list[Case] = embedded.engine.cases()
     print_cases(cases, areas, Taxonomy.read(), evidence)
