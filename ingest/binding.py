@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -28,7 +29,15 @@ CONTENT_TYPE = "content-type"
 CE = "ce_"
 
 
-def frame_record(frame: Frame) -> Record:
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What a publisher says of the frame that it sent before, of the same camera: readers then wait for no other."""
+
+    time: datetime | None = None  # its capture time
+    none: bool = False  # True: there was none
+
+
+def frame_record(frame: Frame, before: Before = Before()) -> Record:  # noqa: B008  # it is frozen
     """A frame on topic `frames`."""
     fix = frame.fix
     width, height = frame.size_wh
@@ -49,6 +58,8 @@ def frame_record(frame: Frame) -> Record:
         CE + "fixtime": rfc3339(fix.time),
         CE + "widthpx": str(width),
         CE + "heightpx": str(height),
+        CE + "previoustime": None if before.time is None else rfc3339(before.time),
+        CE + "first": "true" if before.none else None,
     }
     headers = tuple((name, value.encode()) for name, value in told.items() if value is not None)
     return Record(topic=FRAMES.name, key=frame.vehicle.encode(), value=frame.jpeg, headers=headers)
@@ -87,6 +98,14 @@ def parse_frame(record: Record, *, now: datetime) -> Frame:
         size_wh=read_header(record.value),
         file=f"{record.topic}-{record.partition}@{record.offset}",
     )
+
+
+def parse_before(record: Record) -> Before:
+    """What a frame's publisher says of the frame before; nothing where it says nothing or what cannot be read."""
+    told = (record.header(CE + "previoustime") or b"").decode(errors="replace")
+    with suppress(ValueError, OverflowError):
+        return Before(time=parse_rfc3339(told))
+    return Before(none=record.header(CE + "first") == b"true")
 
 
 def event_record(topic: str, key: str, envelope: Envelope) -> Record:

@@ -19,9 +19,10 @@ class Topic:
     type: str  # CloudEvents type of what is on it; "<event>" stands for the name of the event
     key: str  # what records of one key, which stay in order, have in common
     partitions: int
-    retention_hours: int
+    retention_hours: int  # -1 is no limit
     retention_bytes: int  # of each partition; -1 is no limit
     max_message_bytes: int
+    compacted: bool = False  # the last record of each key stays for ever, those before it may go
 
     @property
     def rejected(self) -> Topic:
@@ -40,10 +41,10 @@ class Topic:
     def config(self) -> dict[str, str]:
         """The broker's own settings of the topic."""
         return {
-            "cleanup.policy": "delete",
+            "cleanup.policy": "compact" if self.compacted else "delete",
             "max.message.bytes": str(self.max_message_bytes),
             "retention.bytes": str(self.retention_bytes),
-            "retention.ms": str(self.retention_hours * 3_600_000),
+            "retention.ms": str(self.retention_hours * 3_600_000 if self.retention_hours > 0 else -1),
             "segment.ms": str(SEGMENT_HOURS * 3_600_000),
             # A producer's wrong clock must not make pictures stay, or go.
             "message.timestamp.type": "LogAppendTime",
@@ -95,7 +96,17 @@ ALERTS = Topic(
     retention_bytes=10 * GIB,
     max_message_bytes=2 * MIB,
 )
+PROGRESS = Topic(
+    name="progress",
+    type="cn.jiexun.progress.v1",
+    key="camera",
+    partitions=1,
+    retention_hours=-1,
+    retention_bytes=-1,
+    max_message_bytes=MIB,
+    compacted=True,
+)
 REJECTED_HOURS = {FRAMES.name: 72}  # they are pictures of people and plates; other topics have none
 READ = (FRAMES, SIGHTINGS, PASSES)  # what Jiexun reads, and so may have to reject
-TOPICS = (FRAMES, SIGHTINGS, PASSES, CASES, ALERTS, *(topic.rejected for topic in READ))
+TOPICS = (FRAMES, SIGHTINGS, PASSES, CASES, ALERTS, PROGRESS, *(topic.rejected for topic in READ))
 BY_NAME = {topic.name: topic for topic in TOPICS}
