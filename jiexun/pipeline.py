@@ -24,9 +24,10 @@ from vision.evidence import EvidenceMaker
 from vision.lanes import fastest
 from vision.pictures import EvidenceStore
 from vision.privacy import FaceBlur
+from vision.reel import Output
 from vision.reporting import reporter
 from vision.sighting import enveloped
-from vision.worker import Output, Worker
+from vision.worker import Worker
 
 
 @dataclass(slots=True)
