@@ -37,7 +37,7 @@ class Before:
     none: bool = False  # True: there was none
 
 
-def frame_record(frame: Frame, before: Before = Before()) -> Record:  # noqa: B008  # it is frozen
+def frame_record(frame: Frame, before: Before = Before()) -> Record:
     """A frame on topic `frames`."""
     fix = frame.fix
     width, height = frame.size_wh

@@ -114,7 +114,7 @@ class KafkaBus:
             at = {tp: self._consumer.position(tp, timeout_ms=self._answer_ms) for tp in ends}
         return {self._place(tp): end - at[tp] for tp, end in ends.items()}
 
-    def scan(self, topic: str) -> Iterator[Record]:
+    def scan(self, topic: str, partition: int | None = None, offset: int = 0) -> Iterator[Record]:
         with self._asked():
             reader = self._open_consumer(group=None)
         try:
@@ -122,10 +122,11 @@ class KafkaBus:
                 numbers = reader.partitions_for_topic(self._cluster.prefix + topic)
                 if not numbers:
                     raise _no_topic(topic)
-                parts = [self._named(Partition(topic, number)) for number in sorted(numbers)]
+                numbers = sorted(numbers) if partition is None else numbers & {partition}
+                parts = [self._named(Partition(topic, number)) for number in numbers]
                 begins, ends = reader.beginning_offsets(parts), reader.end_offsets(parts)
             for part in parts:
-                yield from self._scan_part(reader, part, begins[part], ends[part])
+                yield from self._scan_part(reader, part, max(offset, begins[part]), ends[part])
         finally:
             reader.close()
 

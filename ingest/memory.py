@@ -131,9 +131,10 @@ class MemoryBus:
         self._broker.check()
         return {place: len(self._broker.logs[place]) - at for place, at in self._positions.items()}
 
-    def scan(self, topic: str) -> Iterator[Record]:
+    def scan(self, topic: str, partition: int | None = None, offset: int = 0) -> Iterator[Record]:
         self._broker.check()
-        return iter([record for place in self._broker.partitions(topic) for record in self._broker.logs[place]])
+        places = [place for place in self._broker.partitions(topic) if partition in (None, place.number)]
+        return iter([record for place in places for record in self._broker.logs[place][offset:]])
 
     def close(self) -> None:
         members = self._broker.members.get(self._group, [])

@@ -122,8 +122,11 @@ class Bus(Protocol):
     def lag(self) -> dict[Partition, int]:
         """How many records of each partition of `assignment` are still to be read, by the broker's own word."""
 
-    def scan(self, topic: str) -> Iterator[Record]:
-        """Every record that a topic holds now, partition by partition; no group, nothing is committed."""
+    def scan(self, topic: str, partition: int | None = None, offset: int = 0) -> Iterator[Record]:
+        """Every record that a topic holds now, partition by partition, or of one partition from an offset on.
+
+        Asks no group and commits nothing. Raises NoTopic.
+        """
 
     def close(self) -> None:
         """Leave the group at once. What was not flushed may be lost."""
