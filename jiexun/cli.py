@@ -37,6 +37,7 @@ from jiexun.run import (
     store_url,
 )
 from jiexun.settings import Settings
+from jiexun.transport import deadletter_app, publish, topics_app
 from models.taxonomy import Taxonomy
 from vision.pictures import EvidenceStore
 
@@ -55,6 +56,9 @@ bench_app = typer.Typer(
 )
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
+app.add_typer(topics_app, name="topics")
+app.add_typer(deadletter_app, name="deadletter")
+app.command()(publish)
 
 
 @app.command()
