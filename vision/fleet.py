@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from vision.camera import Camera
 from vision.order import Looked, Order
 from vision.progress import Progress, still_needed
 from vision.reel import Output, Reel, Span
@@ -35,20 +36,20 @@ class _Camera:
     pace: float = 1.0  # seconds between frames as they come, for each second as they were taken
     asked: bool = False  # `unseen` was asked since its newest frame
 
-    def paced(self, looked: Looked, now_s: float) -> None:
+    def paced(self, looked: Looked) -> None:
         """Note when a frame came, and how fast frames come beside how fast they were taken (1: as they are)."""
         time = looked.frame.time
         if self.last is not None and time > self.last:
-            ratio = min((now_s - self.at_s) / (time - self.last).total_seconds(), SLOWEST)
+            ratio = min((looked.at_s - self.at_s) / (time - self.last).total_seconds(), SLOWEST)
             self.pace += FRESH * (ratio - self.pace)
-        self.at_s, self.asked = now_s, False
+        self.at_s, self.asked = looked.at_s, False
         self.last = time if self.last is None else max(self.last, time)
 
 
 class Fleet:
     """Cameras by key. `now_s` is the clock of the camera's partition: it stands still while nobody listens."""
 
-    def __init__(self, reel: Callable[[str], Reel], *, hold: timedelta = timedelta(0)) -> None:
+    def __init__(self, reel: Callable[[Camera], Reel], *, hold: timedelta = timedelta(0)) -> None:
         self._reel = reel
         self._hold = hold
         self._cameras: dict[Key, _Camera] = {}
@@ -68,22 +69,27 @@ class Fleet:
 
     def put(self, key: Key, looked: Looked, now_s: float) -> list[Output]:
         """Take a frame that was looked at. Returns what leaves because of it; nothing for a repeat."""
-        camera = self._camera(key)
+        camera = self._known_camera(key, looked.camera)
         if not camera.order.put(looked):
             return []
-        camera.paced(looked, now_s)
+        camera.paced(looked)
         return self._released(key, camera, now_s)
 
-    def skip(self, key: Key, time: datetime, now_s: float) -> list[Output]:
+    def skip(self, key: Key, mounted: Camera, time: datetime, now_s: float) -> list[Output]:
         """A frame cannot be used. Returns what leaves because nobody waits for it any more."""
-        camera = self._camera(key)
+        camera = self._known_camera(key, mounted)
         camera.order.skip(time)
         return self._released(key, camera, now_s)
 
-    def tick(self, now_s: Callable[[int], float]) -> list[Output]:
-        """What leaves because its camera sent nothing for long; `now_s` gives the clock of a partition."""
+    def tick(self, now_s: Callable[[int], float], busy: Container[Key]) -> list[Output]:
+        """What leaves because its camera sent nothing for long; `now_s` gives the clock of a partition.
+
+        Cameras that are `busy` did send something, which is not here yet.
+        """
         out: list[Output] = []
         for key, camera in list(self._cameras.items()):
+            if key in busy:
+                continue
             now = now_s(key.partition)
             out += self._released(key, camera, now)
             quiet = now - camera.at_s
@@ -126,7 +132,9 @@ class Fleet:
         """Of each camera that finished a pass since the last call. Send it once what it finished is durable."""
         changed, self._changed = sorted(self._changed), set()
         for key in changed:
-            camera = self._cameras[key]
+            camera = self._cameras.get(key)
+            if camera is None:
+                continue
             camera.spans = list(still_needed(camera.spans, committed(key.partition)))
             yield Progress(vehicle=key.vehicle, camera=key.camera, partition=key.partition, over=tuple(camera.spans))
 
@@ -135,12 +143,15 @@ class Fleet:
         """How many cameras have an open pass."""
         return sum(not camera.reel.idle for camera in self._cameras.values())
 
-    def _camera(self, key: Key) -> _Camera:
+    def _known_camera(self, key: Key, mounted: Camera) -> _Camera:
         if key not in self._cameras:
             known = list(self._known.get(key, ()))
             order = Order(hold=self._hold, over=known)
-            self._cameras[key] = _Camera(self._reel(key.camera), order, list(known))
-        return self._cameras[key]
+            self._cameras[key] = _Camera(self._reel(mounted), order, list(known))
+        camera = self._cameras[key]
+        if camera.reel.context.camera != mounted:
+            camera.reel.context = replace(camera.reel.context, camera=mounted)
+        return camera
 
     def _released(self, key: Key, camera: _Camera, now_s: float, *, everything: bool = False) -> list[Output]:
         out: list[Output] = []

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from ingest.binding import Before
 from ingest.frame import Frame
+from vision.camera import Camera
 from vision.reel import Span
 from vision.stretch import SILENCE, Found
 
@@ -29,9 +31,9 @@ class Looked:
     frame: Frame
     things: list[Found]
     offset: int
-    previous: datetime | None  # capture time of the frame that was sent before it; None where its sender says nothing
-    first: bool = False  # its sender says that it sent none before
-    at_s: float = 0.0  # when it came, by the reader's clock
+    before: Before  # which one its sender sent before it
+    camera: Camera
+    at_s: float = 0.0  # when it came, by the clock of its partition
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Order:
         time = looked.frame.time
         if self.repeats(time) or any(other.frame.time == time for other in self._waiting):
             return False
-        if not any(thing for thing in looked.things):
+        if not looked.things:
             looked = replace(looked, frame=replace(looked.frame, jpeg=b""))  # nobody will ask to see it
         insort(self._waiting, looked, key=lambda other: other.frame.time)
         self.newest = time if self.newest is None else max(self.newest, time)
@@ -95,15 +97,15 @@ class Order:
 
     def _follows(self, looked: Looked) -> bool:
         """True when nothing is missing before a frame."""
-        if looked.first or looked.previous is None:
-            return looked.first or not self.hold
-        before = looked.previous
+        before = looked.before.time
+        if before is None:
+            return looked.before.none or not self.hold
         apart = looked.frame.time - before > SILENCE  # another pass: it does not matter whether the other came
         return apart or before in self._unusable or self.repeats(before)
 
     def _waited(self, looked: Looked, now_s: float) -> bool:
         """True when what is missing before a frame is given up."""
-        said = looked.first or looked.previous is not None
+        said = looked.before.none or looked.before.time is not None
         late, late_s = (LATE, LATE_S) if said else (self.hold, self.hold.total_seconds())
         newest = self.newest or looked.frame.time
         return newest - looked.frame.time >= late or now_s - looked.at_s >= late_s

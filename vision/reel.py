@@ -38,7 +38,7 @@ class Reel:
     """The open passes of one camera: one, and a further one for frames that come much too late."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self.context = context  # of the passes to come
         self._open: list[_Open] = []
         self._over: list[Span] = []
         self.too_far = 0
@@ -55,7 +55,7 @@ class Reel:
             out += self._close(mine)
             mine = None
         if mine is None:
-            mine = _Open(Stretch(self._context, frame), offset, offset)
+            mine = _Open(Stretch(self.context, frame), offset, offset)
             self._open.append(mine)
         mine.first, mine.last = min(mine.first, offset), max(mine.last, offset)
         return out + [(frame.time, sighting) for sighting in mine.stretch.see(frame, things)]

@@ -16,10 +16,10 @@ from models.taxonomy import Taxonomy
 from vision.camera import Camera, picture_from_road, road_from_ground
 from vision.geotag import RANGE_LIMIT_M, accuracy_m, geotag
 from vision.look import H3_RESOLUTION, looked_cells
+from vision.place import PLACE_RESOLUTION
 from vision.sighting import Covariance, Evidence, Pass, Sighting
 from vision.track import Spot, Track, associate
 
-PLACE_RESOLUTION = 6  # H3, about 36 km²: the key of the topics; a pass is cut where it leaves its cell
 LONGEST = timedelta(minutes=10)
 SILENCE = timedelta(seconds=90)  # no frame for so long: the next one begins a new pass
 LOST = timedelta(seconds=4)  # a thing unseen for so long has left the view (it is sent at most 5 s after) ...

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 from ingest.frame import Frame
 from ingest.rejected import Rejected
 from models.taxonomy import Taxonomy
-from vision.camera import Camera
+from vision.camera import Camera, camera_of
 from vision.reel import Output, Reel
 from vision.sighting import Evidence
 from vision.stretch import Context, Found
@@ -30,22 +31,28 @@ class Worker:
         recall: Mapping[str, float],
     ) -> None:
         self._detect = detect
-        self._contexts = {
-            name: Context(camera=camera, taxonomy=taxonomy, model=model, recall=recall, picture=picture)
-            for name, camera in cameras.items()
-        }
+        self._cameras = cameras
+        self._context = partial(Context, taxonomy=taxonomy, model=model, recall=recall, picture=picture)
         self._reels: dict[tuple[str, str], Reel] = {}
         self.frames = 0
         self.too_far = 0
 
     def work(self, frames: Sequence[Frame]) -> list[Output | Rejected]:
         """One batch of a drive, in order of time over all vehicles. A frame that cannot be used is a value."""
+        known = [frame for frame in frames if frame.camera in self._cameras]
+        found = dict(zip((frame.id for frame in known), self.look(known), strict=True))
         out: list[Output | Rejected] = []
-        for frame, things in zip(frames, self.look(frames), strict=True):
+        for frame in frames:
+            try:
+                camera = camera_of(frame.camera, {}, self._cameras)
+            except ValueError as error:
+                out.append(Rejected(str(error), file=frame.file))
+                continue
+            things = found[frame.id]
             if isinstance(things, ValueError):
                 out.append(Rejected(str(things), file=frame.file))
             else:
-                out += self._see(frame, things)
+                out += self._see(frame, things, camera)
         return out
 
     def flush(self) -> list[Output]:
@@ -56,27 +63,20 @@ class Worker:
         return out
 
     def look(self, frames: Sequence[Frame]) -> list[list[Found] | ValueError]:
-        """What each frame shows, or why it cannot be used. Touches nothing of the worker: any thread may call it."""
-        found = iter(self._detect([frame for frame in frames if frame.camera in self._contexts]))
-        names = ", ".join(sorted(self._contexts))
-        return [
-            next(found)
-            if frame.camera in self._contexts
-            else ValueError(f"camera {frame.camera!r} is not described: cameras.toml or the defaults know {names}")
-            for frame in frames
-        ]
+        """What each frame shows, or why it cannot be used. Changes nothing here: another thread may call it."""
+        return self._detect(frames)
 
-    def reel(self, camera: str) -> Reel:
-        """A reel for a camera of that name, which `look` knew."""
-        return Reel(self._contexts[camera])
+    def reel(self, camera: Camera) -> Reel:
+        """A reel for a camera."""
+        return Reel(self._context(camera=camera))
 
-    def _see(self, frame: Frame, things: list[Found]) -> list[Output]:
+    def _see(self, frame: Frame, things: list[Found], camera: Camera) -> list[Output]:
         self.frames += 1
         key = (frame.vehicle, frame.camera)
         out: list[Output] = []
         for other in sorted(k for k in self._reels if k != key):
             out += self._finished(self._reels[other].finish(frame.time), other)
-        reel = self._reels.setdefault(key, self.reel(frame.camera))
+        reel = self._reels.setdefault(key, self.reel(camera))
         return out + reel.see(frame, things)
 
     def _finished(self, out: list[Output], key: tuple[str, str]) -> list[Output]:
