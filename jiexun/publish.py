@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from ingest.binding import Before, frame_record
 from ingest.frame import Frame
+from ingest.mounting import mounting_headers
 from ingest.record import Bus, Retry, TooLarge
 from ingest.rejected import Rejected
 from ingest.source import Source
@@ -50,14 +51,19 @@ class Publisher:
         bus: Bus,
         *,
         speed: float = 0.0,
+        mountings: Mapping[str, Mapping[str, float]] | None = None,
         on_frame: Callable[[Frame | Rejected], None] = lambda _: None,
         on_wait: Callable[[Retry], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """`speed` is how many times faster than it was driven; 0: as fast as it goes."""
+        """`speed` is how many times faster than it was driven; 0: as fast as it goes.
+
+        `mountings` are the fields of the cameras by name, which the frames then say.
+        """
         self._bus = bus
         self._speed = speed
+        self._mountings = mountings or {}
         self._on_frame = on_frame
         self._on_wait = on_wait
         self._clock = clock
@@ -90,6 +96,8 @@ class Publisher:
         camera = (frame.vehicle, frame.camera)
         before = self._before.get(camera)
         record = frame_record(frame, Before(time=before, none=before is None))
+        mounting = mounting_headers(self._mountings.get(frame.camera, {}))
+        record = replace(record, headers=record.headers + mounting)
         try:
             self._insist(lambda: self._bus.send(record))
         except TooLarge as refusal:

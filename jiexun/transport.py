@@ -26,7 +26,7 @@ from jiexun import deadletters
 from jiexun.options import EveryM, Json, Kafka, explained
 from jiexun.publish import Published, Publisher, until_now
 from jiexun.report import SHOWN_REJECTED, console, warn
-from jiexun.run import open_source
+from jiexun.run import open_cameras, open_source
 
 topics_app = typer.Typer(no_args_is_help=True, help="The topics in Kafka: make them, check them.")
 deadletter_app = typer.Typer(no_args_is_help=True, help="Records that could not be used: look at them, try them again.")
@@ -136,7 +136,8 @@ def publish(
         shift = until_now(opened, speed=speed, now=datetime.now(UTC)) if now else timedelta(0)
         convoy = Convoy(vehicles=vehicles, headway=timedelta(seconds=headway), shift=shift)
         with _bus(settings.cluster(kafka)) as bus, _shown(len(opened) * vehicles) as on_frame:
-            publisher = Publisher(bus, speed=speed, on_frame=on_frame, on_wait=_Waiting())
+            mountings = {name: asdict(mounted) for name, mounted in open_cameras(source).items()}
+            publisher = Publisher(bus, speed=speed, mountings=mountings, on_frame=on_frame, on_wait=_Waiting())
             done = publisher.publish(convoy.frames(opened), opened)
         done.rejected[:0] = refused
         _print_published(done)

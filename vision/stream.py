@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from ingest.binding import Before, event_record, parse_before, parse_frame
 from ingest.deadletter import dead_letter
 from ingest.frame import Frame, parse_rfc3339
-from ingest.outgoing import parse_mounting
+from ingest.mounting import parse_mounting
 from ingest.reader import Reader, Stopped
 from ingest.record import Change, Partition, Record
 from ingest.topics import FRAMES, PASSES, PROGRESS, SIGHTINGS
