@@ -18,10 +18,11 @@ from dispatcher.engine import Engine
 from dispatcher.replay import replay_lines
 from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
+from jiexun.access import answering, count_access
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.doctor import doctor_report, print_doctor
 from jiexun.inspect import detect_pictures, evaluate_data
-from jiexun.options import AreasFile, EveryM, EvidenceUrl, Json, ModelName, StoreUrl, explained
+from jiexun.options import AreasFile, EveryM, EvidenceUrl, Json, MetricsPort, ModelName, StoreUrl, explained
 from jiexun.pipeline import Embedded, new_folder
 from jiexun.report import console, print_cases
 from jiexun.run import (
@@ -38,6 +39,7 @@ from jiexun.run import (
 )
 from jiexun.settings import Settings
 from jiexun.transport import deadletter_app, publish, topics_app
+from jiexun.watching import watching
 from models.taxonomy import Taxonomy
 from vision.pictures import EvidenceStore
 
@@ -249,6 +251,7 @@ def serve_command(
         str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port (default 8000).")] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Serve the duty officer's page and its API over a store, while other processes write it or not.
 
@@ -266,8 +269,13 @@ def serve_command(
         opened_areas, warnings = open_areas(areas)
         print_warnings(warnings)
         pictures = open_evidence(evidence or settings.evidence or str(path.parent / "evidence"), settings)
-        with Store.open(store) as opened:
-            served = _serve(opened, opened_areas, pictures, address, port or settings.port)
+        with (
+            Store.open(store) as opened,
+            watching(settings, "serve", port=metrics_port, loop=False, check=answering(opened)) as process,
+        ):
+            app = create_app(opened, opened_areas, evidence=pictures)
+            count_access(app, opened, process.metrics.registry)
+            served = serve(app, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
             served.run()
 

@@ -25,6 +25,10 @@ EvidenceUrl = Annotated[
 ModelName = Annotated[str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`.")]
 EveryM = Annotated[float | None, typer.Option("--every-m", min=0.0, help="Metres between two frames; 0 keeps all.")]
 Kafka = Annotated[str | None, typer.Option("--kafka", help="Brokers, host:port,…; default: JIEXUN_KAFKA.")]
+MetricsPort = Annotated[
+    int | None,
+    typer.Option("--metrics-port", min=0, max=65535, help="Port of /metrics, /healthz and /readyz; 0: none."),
+]
 KNOWN = (OSError, ValueError, ModelUnusable, StoreUnavailable, Retry, Refused, NoTopic)
 
 

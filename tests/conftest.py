@@ -67,17 +67,22 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
     return run
 
 
-def free_port() -> int:
+def unused_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def free_port() -> int:
+    return unused_port()
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server with the empty bucket `evidence`. Skips where none can be had; in CI that is a failure."""
     data = tmp_path_factory.mktemp("s3")
-    command = [ROOT / "scripts/s3", "start", "--data", data, "--port", str(free_port())]
+    command = [ROOT / "scripts/s3", "start", "--data", data, "--port", str(unused_port())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = f"no S3 server: {done.stderr.strip()}"
