@@ -32,7 +32,8 @@ REFUSABLE = (State.CANDIDATE, State.DISMISSED)
 class Engine:
     """Every place and object, and what was told about them."""
 
-    def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
+    def __init__(self, areas: Areas, taxonomy: Taxonomy, *, remembered: int | None = None) -> None:
+        """`remembered`: of how many inputs repeats are known as such; None: all. A store knows all of them anyway."""
         self._areas = areas
         self._taxonomy = taxonomy
         self._places: dict[str, Place] = {}
@@ -40,7 +41,8 @@ class Engine:
         self._anchor_of: dict[str, str] = {}  # sighting -> object
         self._anchored: dict[str, tuple[float, float, Covariance]] = {}
         self._grid = Grid()
-        self._read: set[str] = set()  # ids of sightings and passes
+        self._read: dict[str, None] = {}  # ids of sightings and passes
+        self._remembered = remembered
         self._cells: dict[str, set[str]] = {}  # H3 cell -> places in it
         self._clock = datetime.min.replace(tzinfo=UTC)
         self.repeats = 0
@@ -53,7 +55,9 @@ class Engine:
         if item.id in self._read:
             self.repeats += 1
             return []
-        self._read.add(item.id)
+        self._read[item.id] = None
+        if self._remembered is not None and len(self._read) > self._remembered:
+            del self._read[next(iter(self._read))]
         if isinstance(item, Pass):
             return self._miss(item)
         if item.matter is None:

@@ -98,6 +98,10 @@ class Reader:
         """A clock of a partition that runs only while everything there is of it has been read."""
         return self._attended.get(place, 0.0)
 
+    def behind(self, place: Partition) -> bool:
+        """True while a partition is known to hold more than was read of it."""
+        return self._lag.get(place, 0) > self._recent[place]
+
     def hold(self, held: bool) -> None:
         """Read no more for now, or go on."""
         places = self._bus.assignment()
