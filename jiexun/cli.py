@@ -38,6 +38,7 @@ from jiexun.run import (
     store_url,
 )
 from jiexun.settings import Settings
+from jiexun.streams import dispatch, worker
 from jiexun.transport import deadletter_app, publish, topics_app
 from jiexun.watching import watching
 from models.taxonomy import Taxonomy
@@ -61,6 +62,8 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
 app.add_typer(deadletter_app, name="deadletter")
 app.command()(publish)
+app.command()(worker)
+app.command()(dispatch)
 
 
 @app.command()

@@ -25,6 +25,7 @@ class Settings:
     batch: int = 8  # frames a detector call
     host: str = "127.0.0.1"
     port: int = 8000
+    store: str = field(default="", repr=False)  # sqlite:///PATH.db or postgresql://…; empty: jiexun.db in `data`
     evidence: str = ""  # file:///folder or s3://bucket/prefix; empty: beside the store
     s3_endpoint: str = ""  # empty: AWS
     s3_region: str = "us-east-1"
