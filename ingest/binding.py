@@ -27,6 +27,7 @@ JPEG = "image/jpeg"
 MAX_FIX_AGE_S = 2.0  # receivers tell once a second; over more the vehicle may have turned
 CONTENT_TYPE = "content-type"
 CE = "ce_"
+BROKEN = "\ufffd"  # the replacement character
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +132,12 @@ def parse_event(record: Record) -> Envelope:
 
 
 def _attributes(record: Record) -> dict[str, str]:
-    """Headers by name, of repeated ones the last. Attributes that are not UTF-8 raise ValueError."""
-    told: dict[str, str] = {}
-    for name, value in record.headers:
-        if name.startswith(CE) or name == CONTENT_TYPE:
-            try:
-                told[name] = value.decode()
-            except UnicodeDecodeError:
-                raise ValueError(f"header {name} is not UTF-8") from None
-    return told
+    """Headers by name, of repeated ones the last. Where one is not UTF-8, BROKEN stands."""
+    return {
+        name: value.decode(errors="replace")
+        for name, value in record.headers
+        if name.startswith(CE) or name == CONTENT_TYPE
+    }
 
 
 def _check_type(told: Mapping[str, str], expected: str) -> None:
@@ -157,6 +155,8 @@ def _required(told: Mapping[str, str], name: str) -> str:
     value = told.get(CE + name, "")
     if not value:
         raise ValueError(f"header ce_{name} is missing")
+    if BROKEN in value:
+        raise ValueError(f"header ce_{name} is not UTF-8")
     return value
 
 

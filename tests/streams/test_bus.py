@@ -3,56 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 
 import pytest
+from traffic import EVERY, PATIENCE_S, Buses, deal, drain, ends, fill, record, values
 
-from ingest.record import Bus, NoTopic, Partition, Record, TooLarge
-
-Buses = Callable[..., Bus]
-PATIENCE_S = 30.0
-EVERY = frozenset(Partition("frames", n) for n in range(4))
-
-
-def record(n: int, *, key: bytes = b"bus-1", topic: str = "frames") -> Record:
-    return Record(topic=topic, key=key, value=b"%d" % n)
-
-
-def fill(bus: Bus, count: int, *, vehicles: int = 8) -> None:
-    """Records 0, 1, 2 … of several vehicles, durable."""
-    for n in range(count):
-        bus.send(record(n, key=b"bus-%d" % (n % vehicles)))
-    bus.flush()
-
-
-def drain(bus: Bus, count: int, *, most: int = 1000) -> list[Record]:
-    """Poll until so many came; then nothing more does."""
-    found: list[Record] = []
-    give_up = time.monotonic() + PATIENCE_S
-    while len(found) < count and time.monotonic() < give_up:
-        found += bus.poll(most, 0.2)
-    return found + bus.poll(most, 0.3)
-
-
-def deal(members: Sequence[Bus]) -> None:
-    """Poll in turn, without a record about, until the members hold all partitions between them."""
-    give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
-        for member in members:
-            assert member.poll(1, 0.1) == []
-        held = [place for member in members for place in member.assignment()]
-        if sorted(held) == sorted(EVERY) and all(member.assignment() for member in members):
-            return
-    raise AssertionError("the group was not dealt")
-
-
-def values(records: Sequence[Record]) -> list[int]:
-    return sorted(int(record.value) for record in records)
-
-
-def ends(records: Sequence[Record]) -> dict[Partition, int]:
-    """The offsets to commit when all of these are done."""
-    return {record.place: record.offset + 1 for record in sorted(records, key=lambda r: r.offset)}
+from ingest.record import NoTopic, Partition, Record, TooLarge
 
 
 @pytest.mark.parametrize(
@@ -81,18 +36,18 @@ def test_records_of_a_key_stay_in_order_in_one_partition(bus: Buses) -> None:
     writer, reader = bus(), bus(read=["frames"], group="g")
     fill(writer, 400)
     found = drain(reader, 400)
-    assert len({record.partition for record in found}) > 1
-    for key in {record.key for record in found}:
-        own = [record for record in found if record.key == key]
-        assert len({record.partition for record in own}) == 1
-        assert [int(record.value) for record in own] == values(own)
+    assert len({got.partition for got in found}) > 1
+    for key in {got.key for got in found}:
+        own = [got for got in found if got.key == key]
+        assert len({got.partition for got in own}) == 1
+        assert [int(got.value) for got in own] == values(own)
     assert values(found) == list(range(400))
 
 
 def test_a_poll_gives_no_more_than_was_asked_for(bus: Buses) -> None:
     writer, reader = bus(), bus(read=["frames"], group="g")
     fill(writer, 50)
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < 50:
         sizes.append(len(reader.poll(7, 1.0)))
     assert max(sizes) <= 7
@@ -134,7 +89,7 @@ def test_two_members_share_what_there_is(bus: Buses) -> None:
     parts = [drain(member, 1) for member in members]
     assert values(parts[0] + parts[1]) == list(range(200))
     for member, part in zip(members, parts, strict=True):
-        assert {record.place for record in part} <= member.assignment()
+        assert {got.place for got in part} <= member.assignment()
 
 
 def test_what_is_gained_and_lost_is_told_and_what_is_kept_goes_on(bus: Buses) -> None:
@@ -151,8 +106,8 @@ def test_what_is_gained_and_lost_is_told_and_what_is_kept_goes_on(bus: Buses) ->
         assert one.poll(1000, 0.1) == []
     gained = one.assignment() ^ EVERY
     assert len(gained) == 2
-    again += drain(two, sum(record.place in gained for record in found) - len(again))
-    assert values(again) == values([record for record in found if record.place in gained])
+    again += drain(two, sum(got.place in gained for got in found) - len(again))
+    assert values(again) == values([got for got in found if got.place in gained])
     assert drain(one, 0) == []
     (change,) = one.changes()
     assert (change.gained, change.lost) == (frozenset(), gained)
@@ -172,8 +127,8 @@ def test_offsets_of_lost_partitions_are_not_committed(bus: Buses) -> None:
     members[0].commit(dict.fromkeys(EVERY, 1))
     for member in members:
         member.close()
-    rest = drain(bus(read=["frames"], group="g"), 100 - len({record.place for record in found}))
-    begins = {place: min(record.offset for record in rest if record.place == place) for place in EVERY}
+    rest = drain(bus(read=["frames"], group="g"), 100 - len({got.place for got in found}))
+    begins = {place: min(got.offset for got in rest if got.place == place) for place in EVERY}
     assert begins == {place: 1 if place in {r.place for r in found} else 0 for place in EVERY}
 
 
@@ -185,10 +140,10 @@ def test_a_paused_partition_gives_nothing_until_it_is_resumed(bus: Buses) -> Non
     fill(bus(), 100)
     found = drain(reader, 1)
     assert found
-    assert not held & {record.place for record in found}
+    assert not held & {got.place for got in found}
     reader.resume([*held, Partition("frames", 99)])
     rest = drain(reader, 100 - len(found))
-    assert {record.place for record in rest} <= held
+    assert {got.place for got in rest} <= held
     assert values(found + rest) == list(range(100))
 
 
@@ -222,7 +177,7 @@ def test_the_largest_frame_passes(bus: Buses) -> None:
     largest = 8 * (1 << 20) - 5 - 128  # key and overhead
     writer.send(Record(topic="frames", key=b"bus-1", value=bytes(largest)))
     writer.flush()
-    assert [len(record.value) for record in drain(bus(read=["frames"], group="g"), 1)] == [largest]
+    assert [len(got.value) for got in drain(bus(read=["frames"], group="g"), 1)] == [largest]
 
 
 def test_more_than_may_be_in_flight_is_sent_all_the_same(bus: Buses) -> None:
