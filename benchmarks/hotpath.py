@@ -13,7 +13,6 @@ import argparse
 import json as jsonlib
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -25,6 +24,7 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from benchmarks.machine import commit
 from jiexun.doctor import processor
 from models.card import find_card
 from vision.detector import Detector, cores
@@ -36,6 +36,7 @@ SIZE_WH = (1920, 1080)
 PICTURES = 16
 BATCH = 8
 REPEATS = 20
+QUALITY = 90  # of the JPEGs
 
 
 def main(*, json: bool = False, sample: Path = SAMPLE, repeats: int = REPEATS) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def main(*, json: bool = False, sample: Path = SAMPLE, repeats: int = REPEATS) -
     return result
 
 
-def pictures(sample: Path) -> list[bytes]:
+def pictures(sample: Path, *, quality: int = QUALITY) -> list[bytes]:
     """JPEGs of 1920 × 1080 made from the sample drive, spread over it."""
     files = sorted(sample.glob("*.jpg"))
     if len(files) < PICTURES:
@@ -78,7 +79,7 @@ def pictures(sample: Path) -> list[bytes]:
         rows = min(image.shape[0], image.shape[1] * SIZE_WH[1] // SIZE_WH[0])
         top = (image.shape[0] - rows) // 2
         scaled = cv2.resize(image[top : top + rows], SIZE_WH, interpolation=cv2.INTER_CUBIC)
-        made.append(cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
+        made.append(cv2.imencode(".jpg", scaled, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
     return made
 
 
@@ -115,7 +116,7 @@ def machine(detector: Detector) -> dict[str, Any]:
         "machine": processor(),
         "cores": cores(),
         "python": platform.python_version(),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -134,16 +135,6 @@ def table(result: dict[str, Any]) -> str:
     lines.append(f"load before {result['load_before']} · {result['pictures']} pictures of {SIZE_WH[0]} × {SIZE_WH[1]}")
     lines.append(f"commit {result['commit']}")
     return "\n".join(lines)
-
-
-def _commit() -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), "describe", "--always", "--dirty"], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return done.stdout.strip()
 
 
 def command(argv: Sequence[str] | None = None) -> None:
