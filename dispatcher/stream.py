@@ -69,9 +69,9 @@ class DispatchLoop:
         self._assigned: set[Partition] = set()
         self._next: dict[Partition, int] = {}  # offset after the last record read
         self._committed: dict[Partition, int] = {}
-        self._captured: dict[str, datetime] = {}  # event or alert -> when what caused it was taken; until it is told
+        self._caused: dict[str, Input] = {}  # event or letter -> the input that caused it; until it is told
         self._unflushed = False
-        self._committed_s = self._checked_s = time.monotonic()
+        self._committed_s = self._checked_s = reader.now_s()
 
     def recover(self) -> None:
         """Go on where the last dispatcher of this store ended. Call it once, before `run`."""
@@ -107,8 +107,8 @@ class DispatchLoop:
         for record in records:
             self._arrive(record)
         self._watch.queued(len(self._merge), 0)
-        self._decide(self._merge.take(self._assigned, self._reader.behind, time.monotonic(), AT_ONCE))
-        now = time.monotonic()
+        self._decide(self._merge.take(self._assigned, self._reader.behind, self._reader.now_s(), AT_ONCE))
+        now = self._reader.now_s()
         if now - self._checked_s >= CHECK_S:
             self._checked_s = now
             self._lease.check()
@@ -124,7 +124,7 @@ class DispatchLoop:
         self._next[record.place] = record.offset + 1
         try:
             envelope = parse_event(record)
-            self._merge.put(Input(record, envelope, parsed(envelope), time.monotonic()))
+            self._merge.put(Input(record, envelope, parsed(envelope), self._reader.now_s()))
         except ValueError as error:
             self._reject(record, str(error))
 
@@ -148,7 +148,7 @@ class DispatchLoop:
                 self._watch.repeated(one.record.topic)
             elif new:
                 decided += new
-                self._captured |= {event.id: one.captured_at for event in new[0].events if event.recipients}
+                self._caused |= {event.id: one for event in new[0].events}
         self._store.append(
             [one.input for one in decided],
             [event for one in decided for event in one.events],
@@ -173,7 +173,7 @@ class DispatchLoop:
         if envelope is not None:
             yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
         for recipient, told in alert_envelopes(event, self._areas, self._taxonomy):
-            self._captured[told.id] = self._captured[event.id]
+            self._caused[told.id] = self._caused[event.id]
             yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
 
     # Sending
@@ -184,16 +184,17 @@ class DispatchLoop:
             self._lease.check()
             for letter in letters:
                 record = event_record(letter.topic, letter.key, parse_envelope(letter.line))
-                self._reader.send(self._watch.sending(record, None))
+                cause = self._caused.get(letter.id)
+                self._reader.send(self._watch.sending(record, cause.record if cause else None))
             self._reader.flush()
             self._store.sent(letters)
             self._report(letters)
-        self._captured.clear()
+        self._caused.clear()
 
     def _report(self, letters: Iterable[Letter]) -> None:
         for letter in letters:
-            if letter.topic == ALERTS.name and letter.id in self._captured:
-                self._watch.told(parse_envelope(letter.line).data["event"], self._captured[letter.id])
+            if letter.topic == ALERTS.name and letter.id in self._caused:
+                self._watch.told(parse_envelope(letter.line).data["event"], self._caused[letter.id].captured_at)
 
     def _forget_sent(self, topic: str, waiting: dict[str, Letter]) -> None:
         """Take out of the outbox what a dispatcher before this one did send."""

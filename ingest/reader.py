@@ -55,6 +55,10 @@ class Reader:
         self._early: list[Record] = []
         self._stop_at: float | None = None
 
+    def now_s(self) -> float:
+        """The clock that everything here goes by."""
+        return self._clock()
+
     def stop(self) -> None:
         """End soon: finish what was begun."""
         self.stopping = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -77,7 +77,9 @@ class FrameLoop:
         now: Callable[[], datetime],
         batch: int = 8,
         hold: timedelta = timedelta(0),
+        pool: Executor | None = None,
     ) -> None:
+        """`pool` runs the detector, one call at a time unless it can do several."""
         self._reader = reader
         self._worker = worker
         self._cameras = cameras
@@ -86,14 +88,14 @@ class FrameLoop:
         self._now = now
         self._batch = batch
         self._fleet = Fleet(worker.reel, hold=hold)
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="detector")
+        self._pool = pool or ThreadPoolExecutor(1, thread_name_prefix="detector")
         self._shares: dict[Partition, object] = {}
         self._inbox: deque[_Arrival] = deque()
         self._running: deque[_Running] = deque()
         self._next: dict[Partition, int] = {}  # offset after the last record read
         self._committed: dict[Partition, int] = {}
         self._unflushed = False
-        self._ticked_s = self._committed_s = time.monotonic()
+        self._ticked_s = self._committed_s = reader.now_s()
 
     def run(self, until_idle_s: float | None = None) -> None:
         """Work until the reader is stopped, or nothing came for so long; then the open passes are ended, too."""
@@ -124,7 +126,7 @@ class FrameLoop:
             self._arrive(record)
         self._collect()
         self._begin()
-        now = time.monotonic()
+        now = self._reader.now_s()
         if now - self._ticked_s >= TICK_S:
             self._ticked_s = now
             busy = {arrival.key for arrival in self._queue()}
@@ -133,6 +135,11 @@ class FrameLoop:
         if now - self._committed_s >= COMMIT_S:
             self._committed_s = now
             self._commit()
+
+    @property
+    def open_passes(self) -> int:
+        """Of how many cameras a pass is open."""
+        return self._fleet.open
 
     # Reading
 
