@@ -40,6 +40,7 @@ MOUNTING = {"hfov_deg": 70.0, "height_m": 1.6, "pitch_deg": -3.0, "yaw_deg": 0.0
 JPEG = cv2.imencode(".jpg", np.zeros((SIZE[1], SIZE[0], 3), np.uint8))[1].tobytes()
 THINGS = [("garbage", 3.0, 40.0), ("overflow_bin", -3.0, 95.0), ("garbage_bin", 3.5, 150.0), ("garbage", -2.5, 215.0)]
 SPEED_MPS = 5.0
+RECALL = {"garbage": 0.9, "overflow_bin": 0.9}
 
 
 def frame(vehicle: str, north_m: float, seconds: float, *, speed_mps: float | None = SPEED_MPS) -> Frame:
@@ -89,7 +90,7 @@ def picture(f: Frame, _box: tuple[float, float, float, float]) -> Evidence:
 
 
 def a_worker(look: Callable[[Sequence[Frame]], Any] = detect, evidence: Callable[..., Evidence] = picture) -> Worker:
-    return Worker(look, {"front": CAMERA}, Taxonomy.read(), evidence, model="test@sha256:0", recall={"garbage": 0.8})
+    return Worker(look, {"front": CAMERA}, Taxonomy.read(), evidence, model="test@sha256:0", recall=RECALL)
 
 
 def embedded(frames: Iterable[Frame]) -> dict[str, dict[str, Any]]:
