@@ -36,9 +36,10 @@ from jiexun.run import (
     result_document,
     run_all,
     store_url,
+    stored_in,
 )
 from jiexun.settings import Settings
-from jiexun.streams import dispatch, worker
+from jiexun.streams import areas_of, default_store, dispatch, stores_explained, worker
 from jiexun.transport import deadletter_app, publish, topics_app
 from jiexun.watching import watching
 from models.taxonomy import Taxonomy
@@ -247,7 +248,10 @@ def evaluate(
 
 @app.command("serve")
 def serve_command(
-    store: Annotated[str, typer.Option("--store", help="The store to show: sqlite:///PATH.db.")],
+    store: Annotated[
+        str | None,
+        typer.Option("--store", help="The store to show: sqlite:///PATH.db or postgresql://…; default: JIEXUN_STORE."),
+    ] = None,
     areas: AreasFile = None,
     evidence: EvidenceUrl = None,
     host: Annotated[
@@ -258,6 +262,8 @@ def serve_command(
 ) -> None:
     """Serve the duty officer's page and its API over a store, while other processes write it or not.
 
+    Without `--areas` they are those that `jiexun dispatch` keeps in the store.
+
     Examples:
 
         jiexun serve --store sqlite:///jiexun-data/replay-20261120T081500-17/jiexun.db --areas communities.geojson
@@ -266,16 +272,16 @@ def serve_command(
         address = host or settings.host
         if address not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError(f"there are no accounts yet: only the loopback address is served, not {address}")
-        path = Path(store.removeprefix("sqlite:///"))
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no store {store}: `jiexun replay` writes one")
-        opened_areas, warnings = open_areas(areas)
-        print_warnings(warnings)
-        pictures = open_evidence(evidence or settings.evidence or str(path.parent / "evidence"), settings)
+        url = store or settings.store or default_store(settings)
+        folder = stored_in(url, settings)
         with (
-            Store.open(store) as opened,
+            stores_explained(),
+            Store.open(url) as opened,
             watching(settings, "serve", port=metrics_port, loop=False, check=answering(opened)) as process,
         ):
+            opened_areas, warnings = areas_of(opened, areas)
+            print_warnings(warnings)
+            pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
             app = create_app(opened, opened_areas, evidence=pictures)
             count_access(app, opened, process.metrics.registry)
             served = serve(app, address, port or settings.port)

@@ -14,6 +14,7 @@ from ingest.mounting import mounting_headers
 from ingest.record import Bus, Retry, TooLarge
 from ingest.rejected import Rejected
 from ingest.source import Source
+from ingest.watch import Unwatched, Watch
 
 
 @dataclass(slots=True)
@@ -54,6 +55,7 @@ class Publisher:
         mountings: Mapping[str, Mapping[str, float]] | None = None,
         on_frame: Callable[[Frame | Rejected], None] = lambda _: None,
         on_wait: Callable[[Retry], None] = lambda _: None,
+        watch: Watch | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -66,6 +68,7 @@ class Publisher:
         self._mountings = mountings or {}
         self._on_frame = on_frame
         self._on_wait = on_wait
+        self._watch = watch or Unwatched()
         self._clock = clock
         self._sleep = sleep
         self._before: dict[tuple[str, str], datetime] = {}
@@ -97,7 +100,7 @@ class Publisher:
         before = self._before.get(camera)
         record = frame_record(frame, Before(time=before, none=before is None))
         mounting = mounting_headers(self._mountings.get(frame.camera, {}))
-        record = replace(record, headers=record.headers + mounting)
+        record = self._watch.sending(replace(record, headers=record.headers + mounting), None)
         try:
             self._insist(lambda: self._bus.send(record))
         except TooLarge as refusal:

@@ -81,6 +81,16 @@ def store_url(text: str | None, folder: Path) -> str:
     return text or f"sqlite:///{folder / 'jiexun.db'}"
 
 
+def stored_in(url: str, settings: Settings) -> Path:
+    """The folder beside a store. Raises FileNotFoundError for an SQLite file that is not there."""
+    if not url.startswith("sqlite:"):
+        return settings.data
+    path = Path(url.removeprefix("sqlite:///"))
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no store {url}: `jiexun replay` and `jiexun dispatch` write one")
+    return path.parent
+
+
 def run_all(embedded: Embedded, frames: Iterable[Frame | Rejected], total: int) -> list[CaseEvent]:
     """Work through frames behind a progress bar on standard error. Returns the events."""
     events: list[CaseEvent] = []

@@ -222,12 +222,16 @@ def _lease(store: Store, watch: Watch) -> Lease | None:
 
 def _areas(store: Store, named: Path | None) -> tuple[Areas, list[str]]:
     """The areas of the file that was named, which the store then keeps; else those that it kept."""
+    found = areas_of(store, named)
+    if named is not None and (text := areas_text(named)) != store.areas():
+        store.keep_areas(text)
+    return found
+
+
+def areas_of(store: Store, named: Path | None) -> tuple[Areas, list[str]]:
+    """The areas of the file that was named, else those that the store keeps, and what is to be said about them."""
     if named is not None:
-        text = areas_text(named)
-        parsed = parse_areas(text, str(named))
-        if text != store.areas():
-            store.keep_areas(text)
-        return parsed
+        return parse_areas(areas_text(named), str(named))
     kept = store.areas()
     if kept is None:
         return Areas.none(), ["no areas: every case is unowned (name a file with --areas; the store keeps it)"]

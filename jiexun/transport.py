@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -27,6 +28,7 @@ from jiexun.options import EveryM, Json, Kafka, explained
 from jiexun.publish import Published, Publisher, until_now
 from jiexun.report import SHOWN_REJECTED, console, warn
 from jiexun.run import open_cameras, open_source
+from jiexun.watching import traced
 
 topics_app = typer.Typer(no_args_is_help=True, help="The topics in Kafka: make them, check them.")
 deadletter_app = typer.Typer(no_args_is_help=True, help="Records that could not be used: look at them, try them again.")
@@ -135,9 +137,15 @@ def publish(
         opened, refused = open_source(source, track, began, camera, settings)
         shift = until_now(opened, speed=speed, now=datetime.now(UTC)) if now else timedelta(0)
         convoy = Convoy(vehicles=vehicles, headway=timedelta(seconds=headway), shift=shift)
-        with _bus(settings.cluster(kafka)) as bus, _shown(len(opened) * vehicles) as on_frame:
+        with (
+            traced("publish", os.environ) as watch,
+            _bus(settings.cluster(kafka)) as bus,
+            _shown(len(opened) * vehicles) as on_frame,
+        ):
             mountings = {name: asdict(mounted) for name, mounted in open_cameras(source).items()}
-            publisher = Publisher(bus, speed=speed, mountings=mountings, on_frame=on_frame, on_wait=_Waiting())
+            publisher = Publisher(
+                bus, speed=speed, mountings=mountings, on_frame=on_frame, on_wait=_Waiting(), watch=watch
+            )
             done = publisher.publish(convoy.frames(opened), opened)
         done.rejected[:0] = refused
         _print_published(done)

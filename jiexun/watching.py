@@ -10,7 +10,7 @@ from datetime import datetime
 from importlib.metadata import version
 
 from ingest.record import Partition, Record
-from ingest.watch import Watch
+from ingest.watch import Unwatched, Watch
 from jiexun.metrics import CountedEvidence, Metrics
 from jiexun.probes import Health, Probes
 from jiexun.report import console
@@ -81,6 +81,17 @@ class Watching:
     def counted(self, store: EvidenceStore) -> EvidenceStore:
         """The store, its writes counted."""
         return CountedEvidence(store, self.metrics)
+
+
+@contextmanager
+def traced(role: str, environment: Mapping[str, str]) -> Iterator[Watch]:
+    """Traces alone, for a command that ends by itself."""
+    tracing = open_tracing(role, version("jiexun"), environment)
+    try:
+        yield tracing or Unwatched()
+    finally:
+        if tracing:
+            tracing.close()
 
 
 @contextmanager

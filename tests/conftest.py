@@ -78,6 +78,12 @@ def free_port() -> int:
     return unused_port()
 
 
+@pytest.fixture
+def ports() -> Callable[[], int]:
+    """Gives an unused port at each call."""
+    return unused_port
+
+
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real S3 server with the empty bucket `evidence`. Skips where none can be had; in CI that is a failure."""

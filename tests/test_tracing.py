@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cloudevents.core.bindings import kafka as sdk
 from cloudevents.core.formats.json import JSONFormat
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from collector import Collector
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from ingest.binding import event_record, frame_record, parse_event, parse_frame
@@ -30,56 +27,6 @@ ROOT = Path(__file__).parent.parent
 NOW = datetime(2026, 11, 20, 8, 15, 2, 400_000, tzinfo=UTC)
 # The example of https://www.w3.org/TR/trace-context/#traceparent-header
 W3C = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-
-
-class Collector:
-    """An OTLP receiver over HTTP, as collectors are."""
-
-    def __init__(self) -> None:
-        self.requests: list[ExportTraceServiceRequest] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                assert self.path == "/v1/traces"
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if self.headers.get("content-encoding") == "gzip":
-                    body = gzip.decompress(body)
-                collector.requests.append(ExportTraceServiceRequest.FromString(body))
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, format: str, *args: object) -> None: ...
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-    def resources(self) -> list[dict[str, str]]:
-        return [
-            {pair.key: pair.value.string_value for pair in part.resource.attributes}
-            for request in self.requests
-            for part in request.resource_spans
-        ]
-
-    def spans(self) -> list[Span]:
-        return [
-            span
-            for request in self.requests
-            for part in request.resource_spans
-            for scope in part.scope_spans
-            for span in scope.spans
-        ]
 
 
 @pytest.fixture
