@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json as jsonlib
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -73,10 +74,15 @@ def main(
         for fault in [Fault("none"), *wanted]:
             if fault.nodes not in brokers:
                 brokers[fault.nodes] = stack.enter_context(Broker(nodes=fault.nodes))
-            done = run(plan, fault, brokers[fault.nodes], folder / fault.name, seed)
-            calm = calm or done.outcome
-            against = plan.embedded if fault.name == "none" else calm
-            runs.append(told(fault, done, against))
+            try:
+                done = run(plan, fault, brokers[fault.nodes], folder / fault.name, seed)
+            except (RuntimeError, OSError) as error:
+                if calm is None:
+                    raise  # there is nothing to compare with
+                runs.append({"fault": fault.name, "identical": False, "differences": [str(error)]})
+            else:
+                calm = calm or done.outcome
+                runs.append(told(fault, done, plan.embedded if fault.name == "none" else calm))
             _say(json, jsonlib.dumps(runs[-1]))
     result = {"benchmark": "faults", "seed": seed, "frames": len(plan.frames), "vehicles": vehicles}
     result |= {"partitions": PARTITIONS, "workers": len(WORKERS), "on_border": calm.on_border if calm else 0}
@@ -148,6 +154,7 @@ def command(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--vehicles", type=int, default=VEHICLES, help="fewer make a shorter run (100 frames each)")
     parser.add_argument("--keep", type=Path, help="a folder for the drive, stores and logs, instead of a passing one")
     args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the processes and the broker are ended, too
     try:
         main(seed=args.seed, only=args.only, json=args.json, vehicles=args.vehicles, keep=args.keep)
     except (OSError, ValueError, RuntimeError) as error:

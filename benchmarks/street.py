@@ -221,17 +221,17 @@ def areas(streets: int) -> str:
     beside = (street + 0.5) * STREETS_M + aside_m() / 2
     low, high = PLACES_M[place] - NOTCH_M, PLACES_M[place] + NOTCH_M
     border = [(beside, south), (beside, low), (through, low), (through, high), (beside, high), (beside, north)]
-    west = [*border, (-around, north), (-around, south)]
-    east = [*border[::-1], (streets * STREETS_M + around, south), (streets * STREETS_M + around, north)]
-    features = [
-        _feature("440304001001", "一号社区", west[::-1]),
-        _feature("440304001002", "二号社区", east),
-    ]
+    west = [(-around, south), (-around, north), *border[::-1]]
+    east = [*border, (streets * STREETS_M + around, north), (streets * STREETS_M + around, south)]
+    return collection({"440304001001": ("一号社区", west), "440304001002": ("二号社区", east)}, ORIGIN)
+
+
+def collection(communities: dict[str, tuple[str, list[tuple[float, float]]]], origin: tuple[float, float]) -> str:
+    """GeoJSON of communities: code -> name and corners, in metres east and north of `origin`."""
+    features = []
+    for code, (name, ring) in communities.items():
+        corners = [latlon_from_offset(*origin, *corner) for corner in [*ring, ring[0]]]
+        shape = {"type": "Polygon", "coordinates": [[[round(lon, 9), round(lat, 9)] for lat, lon in corners]]}
+        properties = {"code": code, "name": name, "layer": "community", "parent": f"{code[:9]}000"}
+        features.append({"type": "Feature", "properties": properties, "geometry": shape})
     return json.dumps({"type": "FeatureCollection", "features": features}, ensure_ascii=False)
-
-
-def _feature(code: str, name: str, ring: list[tuple[float, float]]) -> dict[str, object]:
-    corners = [latlon_from_offset(*ORIGIN, *corner) for corner in [*ring, ring[0]]]
-    shape = {"type": "Polygon", "coordinates": [[[round(lon, 9), round(lat, 9)] for lat, lon in corners]]}
-    properties = {"code": code, "name": name, "layer": "community", "parent": "440304001000"}
-    return {"type": "Feature", "properties": properties, "geometry": shape}
