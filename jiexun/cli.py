@@ -19,6 +19,7 @@ from dispatcher.replay import replay_lines
 from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
 from jiexun.access import answering, count_access
+from jiexun.bench import bench_app
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.doctor import doctor_report, print_doctor
 from jiexun.inspect import detect_pictures, evaluate_data
@@ -55,9 +56,6 @@ app = typer.Typer(
     help="街巡 Jiexun: street disorder seen by the cameras that already drive a city, told to the office that owns it.",
 )
 cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
-bench_app = typer.Typer(
-    no_args_is_help=True, help="Measure, on this machine. Every number in the README comes from here."
-)
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
@@ -302,20 +300,6 @@ def doctor(json: Json = False) -> None:
         print(one_line(report)) if json else print_doctor(report)
         if not report["ok"]:
             raise typer.Exit(1)
-
-
-@bench_app.command("hotpath")
-def bench_hotpath(json: Json = False) -> None:
-    """Frames per second from JPEG bytes to detections, beside the bare session.
-
-    Examples:
-
-        jiexun bench hotpath --json
-    """
-    with explained():
-        from benchmarks.hotpath import main as hotpath
-
-        hotpath(json=json)
 
 
 def main() -> None:
