@@ -29,6 +29,7 @@ from benchmarks.injuries import FAULTS, Fault, Moments, Scene, small_disk
 from benchmarks.machine import where
 from benchmarks.outcome import Outcome, differences, outcome
 from benchmarks.plan import Plan, make_plan
+from benchmarks.street import ROUNDS
 from ingest.bus import KafkaBus
 
 SEED = 20261124
@@ -54,6 +55,7 @@ def main(
     only: Sequence[str] = (),
     json: bool = False,
     vehicles: int = VEHICLES,
+    rounds: int = len(ROUNDS),
     keep: Path | None = None,
 ) -> dict[str, Any]:
     """Run every fault, or those named; tell each on standard error, and all as one line of JSON on standard output.
@@ -66,7 +68,7 @@ def main(
     wanted = [fault for fault in FAULTS if not only or fault.name in only]
     with ExitStack() as stack:
         folder = keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="jiexun-faults-")))
-        plan = make_plan(folder / "drive", seed, vehicles=vehicles)
+        plan = make_plan(folder / "drive", seed, vehicles=vehicles, rounds=rounds)
         _say(json, f"{len(plan.frames)} frames, seed {seed}")
         brokers: dict[int, Broker] = {}
         runs: list[dict[str, Any]] = []

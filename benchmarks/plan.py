@@ -64,9 +64,9 @@ class Plan:
         return [[sent for sent in self.frames if sent.round == number] for number in range(len(ROUNDS))]
 
 
-def make_plan(folder: Path, seed: int, *, vehicles: int) -> Plan:
+def make_plan(folder: Path, seed: int, *, vehicles: int, rounds: int = len(ROUNDS)) -> Plan:
     """Write the drive, and work it through in one process."""
-    write_run(folder, seed, vehicles=vehicles)
+    write_run(folder, seed, vehicles=vehicles, rounds=rounds)
     cameras = read_cameras(folder / "cameras.toml")
     drive = open_drive(folder, now=datetime.now(UTC), zone=UTC, every_m=0.0)
     broker = MemoryBroker()

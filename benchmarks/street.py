@@ -69,8 +69,8 @@ class Place:
     story: str
 
 
-def write_run(folder: Path, seed: int, *, vehicles: int = 20) -> list[Place]:
-    """Write a replay folder of `vehicles` × 5 rounds × 20 frames, with its areas. The seed decides everything."""
+def write_run(folder: Path, seed: int, *, vehicles: int = 20, rounds: int = len(ROUNDS)) -> list[Place]:
+    """Write a replay folder of vehicles × rounds × 20 frames, with its areas. The seed decides everything."""
     rng = random.Random(f"street-{seed}")
     places = [_street(street, rng) for street in range(vehicles)]
     pictures = _Pictures(rng)
@@ -78,7 +78,7 @@ def write_run(folder: Path, seed: int, *, vehicles: int = 20) -> list[Place]:
     rows: list[list[str]] = []
     streets = list(range(vehicles))
     rng.shuffle(streets)
-    for number, begin in enumerate(ROUNDS):
+    for number, begin in enumerate(ROUNDS[:rounds]):
         for vehicle in range(vehicles):
             street = streets[(vehicle + number) % vehicles]
             start = begin + timedelta(seconds=round(rng.uniform(0.0, SPREAD_S), 3))
