@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy.exc import DBAPIError
 
 from dispatcher.area import Areas, areas_text, parse_areas
 from dispatcher.document import document, one_line
-from dispatcher.store.database import StoreUnavailable
+from dispatcher.store.database import explained_failures
 from dispatcher.store.lease import Lease
 from dispatcher.store.store import Store
 from dispatcher.stream import GROUP as DISPATCHER
@@ -141,7 +140,7 @@ def dispatch(
     """
     with (
         explained() as settings,
-        stores_explained(),
+        explained_failures(),
         Store.open(store or settings.store or default_store(settings)) as opened,
         watching(settings, "dispatcher", port=metrics_port) as process,
     ):
@@ -177,15 +176,6 @@ def default_store(settings: Settings) -> str:
     """Where cases go when nobody says: beside the other data of this machine."""
     settings.data.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{settings.data / 'jiexun.db'}"
-
-
-@contextmanager
-def stores_explained() -> Iterator[None]:
-    """A database that is gone in the middle ends the process with a sentence; whoever starts it again loses nothing."""
-    try:
-        yield
-    except DBAPIError as error:
-        raise StoreUnavailable(f"the store does not answer: {error.orig}") from error
 
 
 @contextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import URL, Engine, QueuePool, create_engine, event, insert, select
@@ -41,6 +43,15 @@ def connect(url: str) -> Engine:
 def writer(engine: Engine) -> Engine:
     """The same engine, whose transactions take the write lock as they begin."""
     return engine.execution_options(write=True)
+
+
+@contextmanager
+def explained_failures() -> Iterator[None]:
+    """A database that fails in the middle of the block raises StoreUnavailable: what was not appended was not said."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise StoreUnavailable(f"the store does not answer: {error.orig}") from error
 
 
 def _sqlite(url: URL) -> Engine:
