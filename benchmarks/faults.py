@@ -106,10 +106,10 @@ def run(plan: Plan, fault: Fault, broker: Broker, folder: Path, seed: int) -> Do
     with ExitStack() as stack:
         if fault.small_disk:
             stack.enter_context(small_disk(crew.evidence, plan.pictures_bytes // 3))
-        beside = stack.enter_context(ThreadPoolExecutor(1))
         stack.enter_context(crew)
         bus = stack.enter_context(closing(KafkaBus(crew.cluster)))
-        moments = Moments(crew, plan.expected)
+        beside = stack.enter_context(ThreadPoolExecutor(1))
+        moments = stack.enter_context(Moments(crew, plan.expected))
         scene = Scene(crew=crew, broker=broker, moments=moments, rng=rng, workers=WORKERS, plan=plan)
         striking = beside.submit(fault.strike, scene)
         notes = []

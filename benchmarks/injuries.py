@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Self
 
 from benchmarks.broker import Broker
 from benchmarks.crew import DISPATCHER, Crew
@@ -38,12 +39,18 @@ STALLS_S = 5.0
 
 
 class Moments:
-    """Waits for a part of the run to be dispatched."""
+    """Waits for a part of the run to be dispatched; not longer than the run lasts."""
 
     def __init__(self, crew: Crew, expected: set[str]) -> None:
         self._crew = crew
         self._expected = expected
         self.over = False  # no more will come
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over = True
 
     def wait(self, part: float) -> None:
         while not self.over and len(self._expected & self._crew.dispatched()) < part * len(self._expected):
