@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dispatcher.store.database import StoreUnavailable, explained_failures
 from dispatcher.store.rows import CaseFilter, Summary
 from dispatcher.store.store import Store
 
@@ -27,10 +28,15 @@ def count_access(app: FastAPI, store: Store, registry: CollectorRegistry) -> Non
 
 
 def answering(store: Store) -> Callable[[], str | None]:
-    """A check of readiness: a store that cannot be read ends it with the database's own error."""
+    """A check of readiness: what is wrong with the store, or None."""
 
-    def check() -> None:
-        store.cases(CaseFilter(limit=0))
+    def check() -> str | None:
+        try:
+            with explained_failures():
+                store.cases(CaseFilter(limit=0))
+        except StoreUnavailable as error:
+            return str(error)
+        return None
 
     return check
 

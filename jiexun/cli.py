@@ -16,6 +16,7 @@ from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document, one_line
 from dispatcher.engine import Engine
 from dispatcher.replay import replay_lines
+from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
 from jiexun.access import answering, count_access
@@ -40,7 +41,7 @@ from jiexun.run import (
     stored_in,
 )
 from jiexun.settings import Settings
-from jiexun.streams import areas_of, default_store, dispatch, stores_explained, worker
+from jiexun.streams import areas_of, default_store, dispatch, worker
 from jiexun.transport import deadletter_app, publish, topics_app
 from jiexun.watching import watching
 from models.taxonomy import Taxonomy
@@ -273,7 +274,7 @@ def serve_command(
         url = store or settings.store or default_store(settings)
         folder = stored_in(url, settings)
         with (
-            stores_explained(),
+            explained_failures(),
             Store.open(url) as opened,
             watching(settings, "serve", port=metrics_port, loop=False, check=answering(opened)) as process,
         ):

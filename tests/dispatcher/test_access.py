@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dispatcher.api.app import create_app
 from dispatcher.api.serve import serve
 from dispatcher.case import State
+from dispatcher.store.store import Store
 from jiexun.access import answering, count_access
 from vision.pictures import FolderEvidence
 
@@ -88,5 +89,11 @@ def test_cases_are_counted_by_state_and_matter_as_they_stand(client, registry, s
     assert found[("jiexun_stored_alerts",)] == 2
 
 
-def test_a_store_that_answers_is_ready(store):
-    assert answering(store)() is None
+def test_a_store_that_answers_is_ready_and_one_that_does_not_says_why(tmp_path):
+    path = tmp_path / "city.db"
+    with Store.open(f"sqlite:///{path}") as store:
+        check = answering(store)
+        assert check() is None
+        store.close()  # its connections; a new one meets what lies there now
+        path.write_bytes(b"no database, however long it is looked at")
+        assert "store does not answer" in check()
