@@ -20,11 +20,12 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.cluster import Cluster
+from ingest.heard import heard
+from ingest.inflight import RETRY_S, InFlight
 from ingest.record import (
     OVERHEAD_BYTES,
     BrokerAway,
     Change,
-    Full,
     NoTopic,
     Partition,
     Rebalancing,
@@ -34,7 +35,6 @@ from ingest.record import (
 )
 from ingest.topics import BY_NAME, MIB, TOPICS, Topic
 
-RETRY_S = 1.0  # a broker that is away is asked again after this
 MAX_IN_FLIGHT = 32 * MIB  # bytes sent and not yet acknowledged
 FETCH_BYTES = 4 * MIB  # of each partition and request; a larger record still comes, alone
 FETCH_ALL_BYTES = 32 * MIB
@@ -65,10 +65,8 @@ class KafkaBus:
     ) -> None:
         self._cluster = cluster
         self._client = client
-        self._max_in_flight = max_in_flight
         self._producer: Any = None
-        self._waiting: deque[tuple[Record, Any]] = deque()  # with the future that tells of it
-        self._bytes = 0
+        self._in_flight = InFlight(self._begin, _wait, limit=max_in_flight)
         self._limits: dict[str, int] = {}
         self._listener = _Listener(cluster.prefix)
         self._consumer: Any = None
@@ -150,18 +148,10 @@ class KafkaBus:
         limit = self._limit(record.topic)
         if record.size > limit:
             raise TooLarge(f"a record of {record.size} bytes: topic {record.topic} takes up to {limit}")
-        self._make_room(record.size)
-        self._waiting.append((record, self._begin(record)))
-        self._bytes += record.size
+        self._in_flight.send(record, self._cluster.answer_s)
 
     def flush(self, wait_s: float = 30.0) -> None:
-        give_up = time.monotonic() + wait_s
-        while self._waiting:
-            left = give_up - time.monotonic()
-            if left <= 0:
-                raise BrokerAway(f"{len(self._waiting)} records are not acknowledged", RETRY_S)
-            self._wait_for_oldest(left)
-            self._settle()
+        self._in_flight.flush(wait_s)
 
     def close(self) -> None:
         if self._consumer is not None:
@@ -170,32 +160,6 @@ class KafkaBus:
             with suppress(errors.KafkaTimeoutError):  # what was not flushed is not promised
                 self._producer.close(timeout=2)
         self._consumer = self._producer = None
-
-    def _make_room(self, size: int) -> None:
-        """Wait until `size` more bytes may be in flight. Raises Full."""
-        while self._waiting and self._waiting[0][1].succeeded():
-            self._bytes -= self._waiting.popleft()[0].size
-        give_up = time.monotonic() + self._cluster.answer_s
-        while self._waiting and self._bytes + size > self._max_in_flight:
-            left = give_up - time.monotonic()
-            if left <= 0:
-                raise Full(f"{len(self._waiting)} records wait for the broker's word", RETRY_S)
-            self._wait_for_oldest(left)
-            self._settle()
-
-    def _wait_for_oldest(self, wait_s: float) -> None:
-        with suppress(errors.KafkaError):  # `_settle` looks at every future
-            self._waiting[0][1].get(timeout=wait_s)
-
-    def _settle(self) -> None:
-        """Forget what arrived, send again what failed for a while, raise Refused for what can never arrive."""
-        for i, (record, future) in enumerate(self._waiting):
-            if future.retriable():
-                self._waiting[i] = (record, self._begin(record))
-            elif future.failed():
-                raise Refused(f"a record for {record.topic} was refused: {future.exception}")
-        self._waiting = deque(item for item in self._waiting if not item[1].succeeded())
-        self._bytes = sum(record.size for record, _ in self._waiting)
 
     def _begin(self, record: Record) -> Any:
         with self._asked():
@@ -275,6 +239,11 @@ class KafkaBus:
                 if not self._consumer.partitions_for_topic(self._cluster.prefix + topic):
                     self.close()
                     raise _no_topic(topic)
+
+
+def _wait(future: Any, wait_s: float) -> None:
+    with suppress(errors.KafkaError):  # whoever waits looks at the future afterwards
+        future.get(timeout=wait_s)
 
 
 class _Listener(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # kafka has no types
@@ -395,16 +364,13 @@ def _said_as_ours(cluster: Cluster) -> Iterator[None]:
     except OUTDATED as error:
         raise Rebalancing(f"the group is being dealt again: {error}", 0.0) from None
     except errors.KafkaError as error:
-        if error.retriable:
-            login = (
-                ""
-                if cluster.protocol == "PLAINTEXT"
-                else f", and are login and certificates right ({cluster.protocol})"
-            )
-            raise BrokerAway(
-                f"no answer from Kafka at {cluster.servers}: is it up{login}? ({error})", RETRY_S
-            ) from None
-        raise Refused(f"Kafka at {cluster.servers} refuses: {error}") from None
+        if not error.retriable:
+            raise Refused(f"Kafka at {cluster.servers} refuses: {error}") from None
+        login = (
+            "" if cluster.protocol == "PLAINTEXT" else f", and are login and certificates right ({cluster.protocol})"
+        )
+        asked = f"no answer from Kafka at {cluster.servers}: is it up{login}?"
+        raise BrokerAway(f"{asked} ({heard.lately() or error})", RETRY_S) from None
 
 
 def _no_topic(topic: str) -> NoTopic:

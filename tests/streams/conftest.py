@@ -42,7 +42,7 @@ class Brokers:
 
     def start(self, *words: str) -> Brokers:
         try:
-            self.servers = self.do("start", "--port", "0", *words)
+            self.servers = self.do("start", *(() if "--port" in words else ("--port", "0")), *words)
         except RuntimeError as error:
             missing(str(error))
         return self
