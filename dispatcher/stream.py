@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 
 from dispatcher.alert import alert_envelopes, case_envelope
 from dispatcher.area import Areas
@@ -74,8 +75,10 @@ class DispatchLoop:
         self._committed_s = self._checked_s = reader.now_s()
 
     def recover(self) -> None:
-        """Go on where the last dispatcher of this store ended. Call it once, before `run`."""
-        self._dispatcher.recover(self._store.inputs())
+        """Go on where the last dispatcher of this store ended. Call it once, before `run`; a stop ends it early."""
+        self._dispatcher.recover(takewhile(lambda _: not self._reader.stopping, self._store.inputs()))
+        if self._reader.stopping:
+            return
         waiting = {letter.id: letter for letter in self._store.outbox(limit=1_000_000)}
         for topic in {letter.topic for letter in waiting.values()}:
             self._reader.insist(partial(self._forget_sent, topic, waiting))

@@ -207,5 +207,8 @@ class Reader:
             if place in self._near:
                 self._attended[place] += passed
         dealt = self._dealt or now - self._began >= JOINING_S
+        if dealt and not self._dealt:  # a member that is left over: it stands by
+            self._dealt = True
+            self._watch.assigned(frozenset())
         if not records and dealt and not any(self._lag.values()):
             self.idle_s += passed

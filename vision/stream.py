@@ -35,7 +35,7 @@ from vision.worker import Worker
 GROUP = "worker"
 AT_ONCE = 64  # records asked for in one poll
 QUEUED_BYTES = 64 << 20  # of frames read and not worked on; beyond it reading pauses
-BATCHES = 2  # given to the detector: it never waits for the loop
+BATCHES = 3  # given to the detector: it never waits for the loop
 TICK_S = 0.2  # how often cameras that fell silent are looked for
 COMMIT_S = 0.5
 BUSY_S = 0.01  # how long the loop listens while the detector works
