@@ -79,6 +79,32 @@ class Engine:
         id = self._anchor_of.get(sighting_id)
         return None if id is None else _object(self._anchors[id], *self._anchored[id])
 
+    # What a snapshot needs
+
+    @property
+    def clock(self) -> datetime | None:
+        """The largest envelope time read; None before the first."""
+        return None if self._clock.year == 1 else self._clock
+
+    def places(self) -> Iterable[Place]:
+        return self._places.values()
+
+    def anchors(self) -> dict[str, list[Sighting]]:
+        """The sightings of each object, by its id."""
+        return self._anchors
+
+    def adopt(self, places: Iterable[Place], anchors: dict[str, list[Sighting]], clock: datetime | None) -> None:
+        """Know what another engine knew. For a fresh one."""
+        for place in places:
+            self._places[place.id] = place
+            self._index(place)
+        for id, sightings in anchors.items():
+            self._anchors[id] = sightings
+            self._anchor_of |= {sighting.id: id for sighting in sightings}
+            self._anchored[id] = fuse(sightings)
+            self._grid.put(id, sightings[0].kind, *self._anchored[id][:2])
+        self._clock = clock or self._clock
+
     # One sighting
 
     def _check(self, sighting: Sighting, made_at: datetime) -> None:

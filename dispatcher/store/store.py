@@ -20,7 +20,7 @@ from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
-AREAS = "areas"
+AREAS, SNAPSHOT = "areas", "snapshot"
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -108,6 +108,21 @@ class Store:
             text = connection.scalar(select(tables.kept.c.document).where(tables.kept.c.name == AREAS))
         return None if text is None else str(text)
 
+    def keep_snapshot(self, mark: str, document: Document) -> None:
+        """Keep what an engine knows that has read every stored input. The one before is forgotten."""
+        text = dumps(document)
+        with self._writer.begin() as connection:
+            seq = connection.scalar(select(func.max(tables.inputs.c.seq))) or 0
+            connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
+            connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=text, mark=mark, seq=seq))
+
+    def snapshot(self, mark: str) -> tuple[int, Document] | None:
+        """What was kept last under that mark, and the number of the last input in it."""
+        query = select(tables.kept).where(tables.kept.c.name == SNAPSHOT, tables.kept.c.mark == mark)
+        with self._engine.begin() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else (row.seq, json.loads(row.document))
+
     def lease(self) -> Lease | None:
         """The right to decide on this store; None while another process has it."""
         return take(self._engine)
@@ -128,12 +143,13 @@ class Store:
         with self._engine.begin() as connection:
             return [stored_event(row) for row in connection.execute(query)]
 
-    def inputs(self) -> Iterator[str]:
+    def inputs(self, after: int = 0) -> Iterator[str]:
         """Every accepted input in the order of arrival, one JSON line each: replaying them gives every decision again.
 
-        Reads page by page, so a long replay holds no snapshot open and may write meanwhile.
+        Those after a number, or all. Reads page by page, so a long replay holds no transaction open and may write
+        meanwhile.
         """
-        seq = 0
+        seq = after
         while True:
             query = select(tables.inputs).where(tables.inputs.c.seq > seq).order_by(tables.inputs.c.seq).limit(PAGE)
             with self._engine.begin() as connection:

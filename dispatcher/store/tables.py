@@ -98,11 +98,13 @@ outbox = Table(  # what is still to be sent to Kafka: written with the event, de
     sqlite_autoincrement=True,
 )
 
-kept = Table(  # the areas that the last dispatcher was given
+kept = Table(  # the areas that the last dispatcher was given, and what its engine knew
     "kept",
     metadata,
     Column("name", String(32), primary_key=True),
     Column("document", Text, nullable=False),
+    Column("mark", String(64), nullable=False, server_default=""),  # of a snapshot: under what it was taken
+    Column("seq", BigInteger, nullable=False, server_default="0"),  # and the last input in it
 )
 
 Index("events_case_seq", events.c.case, events.c.seq)

@@ -20,6 +20,7 @@ from dispatcher.area import Areas, parse_areas
 from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document
 from dispatcher.engine import Engine
+from dispatcher.snapshot import dumped, load, mark
 from dispatcher.store.store import Store
 from dispatcher.stream import GROUP, READS, DispatchLoop
 from ingest.binding import event_record, parse_event
@@ -266,6 +267,39 @@ def test_one_that_is_killed_again_and_again_tells_everything_once(seed: int, off
     loop = office.dispatch()
     assert sorted(office.told()) == sorted(TOLD)
     assert without_alert_times(document(loop.engine, ())) == without_alert_times(DOCUMENT)
+
+
+def test_a_dispatcher_starts_from_what_the_last_one_knew(office: Office) -> None:
+    """The first half of the history is in a snapshot: it is not read again, and the rest is decided as ever."""
+    half = len(RECORDS) // 2
+    office.publish(RECORDS[:half])
+    office.dispatch()
+    kept = office.store.snapshot(mark(None))
+    assert kept is not None
+    assert kept[0] == half
+    office.publish(RECORDS[half:])
+    loop = office.dispatch()
+    assert without_alert_times(document(loop.engine, ())) == without_alert_times(DOCUMENT)
+    assert sorted(office.told()) == sorted(TOLD)
+    assert list(office.store.inputs(half)) == list(office.store.inputs())[half:]
+
+
+def test_a_snapshot_under_other_areas_is_not_used(office: Office) -> None:
+    office.publish(RECORDS[:20])
+    office.dispatch()
+    assert office.store.snapshot(mark(TEXT)) is None
+
+
+@pytest.mark.parametrize("cut", range(0, len(RECORDS), 7))
+def test_an_engine_that_is_brought_back_decides_as_the_other_would_have(cut: int) -> None:
+    one, other = (Engine(areas(), Taxonomy.read()) for _ in range(2))
+    for at, item in INPUTS[:cut]:
+        one.read(item, made_at=at)
+    load(other, json.loads(json.dumps(dumped(one))))
+    assert document(other, ()) == document(one, ())
+    for at, item in INPUTS[cut:]:
+        assert other.read(item, made_at=at) == one.read(item, made_at=at)
+    assert document(other, ()) == document(one, ())
 
 
 def test_inputs_sent_twice_change_nothing(office: Office) -> None:
