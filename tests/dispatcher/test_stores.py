@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import psycopg
 import pytest
 from conftest import EAST, NOON, WEST
@@ -242,3 +244,25 @@ def test_a_server_that_goes_away_is_a_sentence(server: str, make_event) -> None:
             connection.execute(f"drop database {name} with (force)")  # type: ignore[call-overload]
             with pytest.raises(StoreUnavailable, match="does not answer"), explained_failures():
                 store.append((), [make_event("closed")])
+
+
+def test_the_console_shows_either_store_with_the_areas_it_keeps(url, areas_file, make_event, ports, tmp_path):
+    with Store.open(url) as store:
+        store.keep_areas(areas_file.read_text(encoding="utf8"))
+        store.append((), [make_event()])
+    port, probes = ports(), ports()
+    environment = os.environ | {"JIEXUN_STORE": url, "JIEXUN_DATA": str(tmp_path)}
+    command = [Path(sys.executable).with_name("jiexun"), "serve", "--port", str(port), "--metrics-port", str(probes)]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    try:
+        with httpx.Client(trust_env=False, transport=httpx.HTTPTransport(retries=9)) as client:  # 0.5 s, 1 s, 2 s, …
+            (case,) = client.get(f"http://127.0.0.1:{port}/api/cases").json()["cases"]
+            assert case["area_path"].endswith("彩田社区")
+            assert client.get(f"http://127.0.0.1:{probes}/readyz").text == "ok\n"
+            assert (
+                'jiexun_cases{matter="06010",state="open"} 1.0' in client.get(f"http://127.0.0.1:{probes}/metrics").text
+            )
+    finally:
+        process.terminate()
+        said = process.communicate()[1]
+    assert process.returncode == -signal.SIGTERM, said  # in order, and then as it was told
