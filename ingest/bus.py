@@ -287,7 +287,7 @@ def found_topics(cluster: Cluster) -> dict[str, FoundTopic]:
         return _found(admin, cluster)
 
 
-def make_topics(cluster: Cluster, topics: Iterable[Topic]) -> None:
+def make_topics(cluster: Cluster, topics: Collection[Topic]) -> None:
     """Make those that are missing, and give those that are there the table's settings; their partitions stay.
 
     Replicas are the broker's default. Raises BrokerAway or Refused.
@@ -308,6 +308,17 @@ def make_topics(cluster: Cluster, topics: Iterable[Topic]) -> None:
         ]
         if old:
             admin.alter_configs(old)
+            _wait_for(admin, cluster, {topic.name: topic.config for topic in topics if topic.name in there})
+
+
+def _wait_for(admin: Any, cluster: Cluster, wanted: dict[str, dict[str, str]]) -> None:
+    """A moment passes before every broker knows the settings that the controller took."""
+    give_up = time.monotonic() + cluster.answer_s
+    while time.monotonic() < give_up:
+        found = _found(admin, cluster)
+        if all(config.items() <= found[name].config.items() for name, config in wanted.items()):
+            return
+        time.sleep(0.05)
 
 
 def _found(admin: Any, cluster: Cluster) -> dict[str, FoundTopic]:

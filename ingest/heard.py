@@ -8,7 +8,7 @@ import time
 
 LATELY_S = 30.0
 WHY = re.compile(r"Bootstrap connection to \S+ failed: (?P<why>.*?)(?: \(backoff.*)?")
-VAGUE = "socket disconnected"  # what follows a refused login, too
+VAGUE = ("socket disconnected", "Timeout")  # what also follows a refused login
 
 
 class Heard(logging.Handler):
@@ -21,7 +21,7 @@ class Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         found = WHY.fullmatch(record.getMessage())
-        if found and not (VAGUE in found["why"] and self.lately()):
+        if found and not (self.lately() and any(word in found["why"] for word in VAGUE)):
             self._why, self._at = found["why"], time.monotonic()
 
     def lately(self) -> str:

@@ -101,7 +101,7 @@ def test_the_settings_let_in_who_may_and_nobody_else(guarded: dict[str, str]) ->
         assert values(drain(bus, 20)) == list(range(20))
         assert PASSWORD not in repr(cluster())
     for wrong, why in (
-        ({"password": "guess"}, "invalid credentials"),
+        ({"password": "guess"}, r"are login and certificates right \(SASL_SSL\)"),
         ({"ca": ""}, "certificate verify failed"),
         ({"certificate": "", "key": ""}, r"are login and certificates right \(SASL_SSL\)"),
         ({"protocol": "SSL"}, r"are login and certificates right \(SSL\)"),

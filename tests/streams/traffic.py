@@ -5,11 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from ingest.record import Bus, Partition, Record
+from ingest.record import Bus, Partition, Record, Retry
 
 Buses = Callable[..., Bus]
 PATIENCE_S = 30.0
 EVERY = frozenset(Partition("frames", n) for n in range(4))
+
+
+def insist(call: Callable[[], None]) -> None:
+    """Make a call until it is done, as whoever uses a bus does."""
+    give_up = time.monotonic() + 2 * PATIENCE_S
+    while True:
+        try:
+            return call()
+        except Retry as refusal:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(refusal.retry_after_s)
 
 
 def record(n: int, *, key: bytes = b"bus-1", topic: str = "frames") -> Record:
