@@ -1,7 +1,8 @@
-"""What figures belong to: machine, versions, date, commit."""
+"""What figures belong to: machine, versions, date, commit; and what a process costs, as /proc says it."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -16,6 +17,8 @@ from vision.engine import cores
 from vision.engines import chosen
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+TICKS = os.sysconf("SC_CLK_TCK")
 PACKAGES = ("openvino", "onnxruntime", "onnxruntime-gpu", "opencv-python", "simplejpeg", "ultralytics")
 
 
@@ -42,6 +45,16 @@ def rss_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def where() -> dict[str, Any]:
+    """Machine, day and commit."""
+    return {
+        "machine": processor(),
+        "cores": cores(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+    }
+
+
 def commit() -> str:
     """Of the code that was measured; "-dirty" when it is not quite that."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
@@ -57,3 +70,20 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def cpu_s(pid: int) -> float:
+    """Processor time a process took until now, seconds."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def rss_bytes(pid: int) -> int:
+    """Memory a process holds now."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def read_result(name: str) -> dict[str, Any]:
+    """A result that was kept in benchmarks/results. Raises FileNotFoundError."""
+    document: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    return document

@@ -147,7 +147,25 @@ def read_areas(path: Path | str) -> tuple[Areas, list[str]]:
 
     One bad feature costs that feature only. Raises FileNotFoundError, or ValueError for a file that is no GeoJSON.
     """
-    document = _document(Path(path))
+    return parse_areas(areas_text(path), str(path))
+
+
+def areas_text(path: Path | str) -> str:
+    """The text of an areas file. Raises FileNotFoundError or ValueError."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"areas file {path} does not exist")
+    if not path.is_file():
+        raise ValueError(f"areas file {path} is not a file")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"areas file {path} is not UTF-8 (byte {error.start}): save it as UTF-8, not GBK") from None
+
+
+def parse_areas(text: str, name: str) -> tuple[Areas, list[str]]:
+    """As `read_areas`, of the text of a file that messages call by `name`."""
+    document = _document(text, name)
     warnings = _crs_warnings(document)
     areas: dict[str, Area] = {}
     properties: dict[str, Mapping[str, Any]] = {}
@@ -164,28 +182,21 @@ def read_areas(path: Path | str) -> tuple[Areas, list[str]]:
         warnings += remarks
     warnings += _parent_warnings(areas) + _overlap_warnings(areas.values())
     if not areas:
-        warnings.append(f"{path} has no usable area: every case will be unowned.")
+        warnings.append(f"{name} has no usable area: every case will be unowned.")
     members = {name: value for name, value in document.items() if name not in ("type", "features", "bbox", "crs")}
     return Areas(areas.values(), properties, members), warnings
 
 
-def _document(path: Path) -> dict[str, Any]:
-    if not path.exists():
-        raise FileNotFoundError(f"areas file {path} does not exist")
-    if not path.is_file():
-        raise ValueError(f"areas file {path} is not a file")
+def _document(text: str, name: str) -> dict[str, Any]:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
         # NaN and Infinity are no JSON: they become null, so that they cost their feature and not the file
         document = json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
-    except UnicodeDecodeError as error:
-        raise ValueError(f"areas file {path} is not UTF-8 (byte {error.start}): save it as UTF-8, not GBK") from None
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"areas file {path} is not JSON: {error}") from None
+        raise ValueError(f"areas file {name} is not JSON: {error}") from None
     kind = document.get("type") if isinstance(document, dict) else None
     if not isinstance(document, dict) or kind != "FeatureCollection" or not isinstance(document.get("features"), list):
         found = f"its type is {kind!r}" if kind != "FeatureCollection" else "its features are no list"
-        raise ValueError(f"areas file {path} is no GeoJSON FeatureCollection: {found}")
+        raise ValueError(f"areas file {name} is no GeoJSON FeatureCollection: {found}")
     return document
 
 

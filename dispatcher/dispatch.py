@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dispatcher.case import Anchor, CaseEvent
@@ -29,6 +29,15 @@ def parsed(envelope: Envelope) -> Sighting | Pass:
     raise ValueError(f"type {envelope.type!r} is not read here: expected {SIGHTING_TYPE} or {PASS_TYPE}")
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What an input changes; to be appended to the log before anybody hears of it."""
+
+    input: Envelope  # kept under the id of what it says, which is what the engine knows repeats by
+    events: list[CaseEvent]
+    anchor: Anchor | None
+
+
 class Dispatcher:
     """Engine and log, kept in step."""
 
@@ -43,12 +52,19 @@ class Dispatcher:
 
     def read(self, envelope: Envelope) -> list[CaseEvent]:
         """Take one envelope. Raises ValueError for one that makes no sense; nothing is stored then."""
-        item = parsed(envelope)
+        decided = self.decide(envelope, parsed(envelope))
+        if decided is None:
+            return []
+        self._log.append([decided.input], decided.events, [] if decided.anchor is None else [decided.anchor])
+        return decided.events
+
+    def decide(self, envelope: Envelope, item: Sighting | Pass) -> Decided | None:
+        """Let the engine take what an envelope carries; None for a repeat. The caller appends it to the log.
+
+        Raises ValueError for what makes no sense; nothing is changed then.
+        """
         repeats = self.engine.repeats
         events = self.engine.read(item, made_at=envelope.time)
         if self.engine.repeats > repeats:
-            return []
-        anchor = self.engine.object_with(item.id)
-        # Kept under the id of what it says, which is what the engine knows repeats by.
-        self._log.append([replace(envelope, id=item.id)], events, [] if anchor is None else [anchor])
-        return events
+            return None
+        return Decided(replace(envelope, id=item.id), events, self.engine.object_with(item.id))

@@ -32,7 +32,8 @@ REFUSABLE = (State.CANDIDATE, State.DISMISSED)
 class Engine:
     """Every place and object, and what was told about them."""
 
-    def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
+    def __init__(self, areas: Areas, taxonomy: Taxonomy, *, remembered: int | None = None) -> None:
+        """`remembered`: of how many inputs repeats are known as such; None: all. A store knows all of them anyway."""
         self._areas = areas
         self._taxonomy = taxonomy
         self._places: dict[str, Place] = {}
@@ -40,7 +41,8 @@ class Engine:
         self._anchor_of: dict[str, str] = {}  # sighting -> object
         self._anchored: dict[str, tuple[float, float, Covariance]] = {}
         self._grid = Grid()
-        self._read: set[str] = set()  # ids of sightings and passes
+        self._read: dict[str, None] = {}  # ids of sightings and passes
+        self._remembered = remembered
         self._cells: dict[str, set[str]] = {}  # H3 cell -> places in it
         self._clock = datetime.min.replace(tzinfo=UTC)
         self.repeats = 0
@@ -53,7 +55,9 @@ class Engine:
         if item.id in self._read:
             self.repeats += 1
             return []
-        self._read.add(item.id)
+        self._read[item.id] = None
+        if self._remembered is not None and len(self._read) > self._remembered:
+            del self._read[next(iter(self._read))]
         if isinstance(item, Pass):
             return self._miss(item)
         if item.matter is None:
@@ -74,6 +78,32 @@ class Engine:
         """The object that a sighting belongs to; None when it is of a case, or unknown."""
         id = self._anchor_of.get(sighting_id)
         return None if id is None else _object(self._anchors[id], *self._anchored[id])
+
+    # What a snapshot needs
+
+    @property
+    def clock(self) -> datetime | None:
+        """The largest envelope time read; None before the first."""
+        return None if self._clock.year == 1 else self._clock
+
+    def places(self) -> Iterable[Place]:
+        return self._places.values()
+
+    def anchors(self) -> dict[str, list[Sighting]]:
+        """The sightings of each object, by its id."""
+        return self._anchors
+
+    def adopt(self, places: Iterable[Place], anchors: dict[str, list[Sighting]], clock: datetime | None) -> None:
+        """Know what another engine knew. For a fresh one."""
+        for place in places:
+            self._places[place.id] = place
+            self._index(place)
+        for id, sightings in anchors.items():
+            self._anchors[id] = sightings
+            self._anchor_of |= {sighting.id: id for sighting in sightings}
+            self._anchored[id] = fuse(sightings)
+            self._grid.put(id, sightings[0].kind, *self._anchored[id][:2])
+        self._clock = clock or self._clock
 
     # One sighting
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,30 +16,49 @@ from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document, one_line
 from dispatcher.engine import Engine
 from dispatcher.replay import replay_lines
-from dispatcher.store.database import StoreUnavailable
+from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
+from jiexun.access import answering, count_access
+from jiexun.bench import bench_app
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.doctor import doctor_report, print_doctor
 from jiexun.inspect import detect_pictures, evaluate_data
+from jiexun.options import (
+    AreasFile,
+    EngineName,
+    EveryM,
+    EvidenceUrl,
+    FamilyName,
+    Json,
+    MetricsPort,
+    ModelName,
+    NamesFile,
+    StoreUrl,
+    explained,
+)
 from jiexun.pipeline import Embedded, new_folder
 from jiexun.report import console, print_cases
 from jiexun.run import (
     begin,
     open_areas,
     open_cameras,
+    open_evidence,
     open_source,
     print_result,
     print_warnings,
     result_document,
     run_all,
     store_url,
+    stored_in,
 )
-from jiexun.settings import Settings, read_settings
-from models.card import ModelUnusable
+from jiexun.settings import Settings
+from jiexun.streams import areas_of, default_store, dispatch, worker
+from jiexun.transport import deadletter_app, publish, topics_app
+from jiexun.watching import watching
 from models.taxonomy import Taxonomy
-from vision.engine import EngineUnavailable
-from vision.foreign import FAMILIES, open_card
+from vision.foreign import open_card
+from vision.pictures import EvidenceStore
 
 app = typer.Typer(
     name="jiexun",
@@ -54,50 +70,13 @@ app = typer.Typer(
     help="街巡 Jiexun: street disorder seen by the cameras that already drive a city, told to the office that owns it.",
 )
 cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
-bench_app = typer.Typer(
-    no_args_is_help=True, help="Measure, on this machine. Every number in the README comes from here."
-)
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on one line, and nothing else, to stdout.")]
-AreasFile = Annotated[Path | None, typer.Option("--areas", help="GeoJSON with the areas and their codes.")]
-StoreUrl = Annotated[str | None, typer.Option("--store", help="sqlite:///PATH.db to go on from; default: a new one.")]
-EvidenceDir = Annotated[Path | None, typer.Option("--evidence", help="Folder for evidence pictures.")]
-ModelName = Annotated[
-    str | None, typer.Option("--model", help="A shipped model, see `jiexun doctor`, or a YOLO detector: PATH.onnx.")
-]
-FamilyName = Annotated[
-    str | None,
-    typer.Option("--family", help=f"Of PATH.onnx, where it is not seen from the file: {', '.join(FAMILIES)}."),
-]
-NamesFile = Annotated[
-    Path | None, typer.Option("--names", help="Class names of PATH.onnx, one a line, where the file has none.")
-]
-SaveResult = Annotated[bool, typer.Option("--save", help="Keep figures and plot in benchmarks/results.")]
-EngineName = Annotated[
-    str | None, typer.Option("--engine", help="What runs the model: auto, or a name that `jiexun doctor` lists.")
-]
-EveryM = Annotated[float | None, typer.Option("--every-m", min=0.0, help="Metres between two frames; 0 keeps all.")]
-KNOWN = (OSError, ValueError, ModelUnusable, EngineUnavailable, StoreUnavailable)
-
-
-@contextmanager
-def explained() -> Iterator[Settings]:
-    """Settings for a command; what a person can mend ends it with a sentence and status 1, not with a traceback."""
-    try:
-        yield read_settings(os.environ)
-    except KNOWN as error:
-        console.print(f"[red]error:[/] {_sentence(error)}", soft_wrap=True)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.strerror}: {error.filename}"
-    return str(error).replace("[", "\\[")
+app.add_typer(topics_app, name="topics")
+app.add_typer(deadletter_app, name="deadletter")
+app.command()(publish)
+app.command()(worker)
+app.command()(dispatch)
 
 
 @app.command()
@@ -106,7 +85,7 @@ def demo(
     no_serve: Annotated[bool, typer.Option("--no-serve", help="Replay everything and end, without the page.")] = False,
     port: Annotated[int | None, typer.Option(help="Port of the page (default 8000).")] = None,
     store: StoreUrl = None,
-    evidence: EvidenceDir = None,
+    evidence: EvidenceUrl = None,
 ) -> None:
     """Replay the sample drive and open the duty officer's page at http://127.0.0.1:8000.
 
@@ -125,7 +104,7 @@ def demo(
         areas, warnings = open_areas(None, SAMPLE)
         source, _ = open_source(SAMPLE, None, None, "front", settings)
         folder = new_folder(settings, "demo")
-        pictures = evidence or folder / "evidence"
+        pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
         with Store.open(store_url(store, folder)) as opened:
             served = None if no_serve else _serve(opened, areas, pictures, settings.host, port or settings.port)
             embedded = Embedded(settings, areas=areas, cameras=open_cameras(SAMPLE), store=opened, evidence=pictures)
@@ -138,14 +117,14 @@ def demo(
                 first = split(len(source))
                 run_all(embedded, (next(frames) for _ in range(first)), first)
             print_warnings(warnings)
-            print_result(embedded, areas, pictures)
+            print_result(embedded, areas, str(pictures))
             if json:
                 print(one_line(result_document(embedded, warnings)), flush=True)
             if served is not None:
                 _watch(served, Live(embedded, frames, areas))
 
 
-def _serve(store: Store, areas: Areas, evidence: Path, host: str, port: int) -> Serving:
+def _serve(store: Store, areas: Areas, evidence: EvidenceStore, host: str, port: int) -> Serving:
     return serve(create_app(store, areas, evidence=evidence), host, port)
 
 
@@ -169,7 +148,7 @@ def replay(
     camera: Annotated[str, typer.Option(help="Which camera took a video.")] = "front",
     every_m: EveryM = None,
     store: StoreUrl = None,
-    evidence: EvidenceDir = None,
+    evidence: EvidenceUrl = None,
     model: ModelName = None,
 ) -> None:
     """Replay a drive: pictures with positions go in, cases come out.
@@ -192,14 +171,14 @@ def replay(
         opened_areas, warnings = open_areas(areas, source)
         cameras = open_cameras(source)
         folder = new_folder(settings, "replay")
-        pictures = evidence or folder / "evidence"
+        pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
         with Store.open(store_url(store, folder)) as opened:
             embedded = Embedded(settings, areas=opened_areas, cameras=cameras, store=opened, evidence=pictures)
             begin(embedded, opened_source, refused)
             run_all(embedded, opened_source.frames(), len(opened_source))
             embedded.finish()
             print_warnings(warnings)
-            print_result(embedded, opened_areas, pictures)
+            print_result(embedded, opened_areas, str(pictures))
             if json:
                 print(one_line(result_document(embedded, warnings)))
 
@@ -293,15 +272,21 @@ def evaluate(
 
 @app.command("serve")
 def serve_command(
-    store: Annotated[str, typer.Option("--store", help="The store to show: sqlite:///PATH.db.")],
+    store: Annotated[
+        str | None,
+        typer.Option("--store", help="The store to show: sqlite:///PATH.db or postgresql://…; default: JIEXUN_STORE."),
+    ] = None,
     areas: AreasFile = None,
-    evidence: Annotated[Path | None, typer.Option(help="Folder of evidence (default: beside the store).")] = None,
+    evidence: EvidenceUrl = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port (default 8000).")] = None,
+    metrics_port: MetricsPort = None,
 ) -> None:
     """Serve the duty officer's page and its API over a store, while other processes write it or not.
+
+    Without `--areas` they are those that `jiexun dispatch` keeps in the store.
 
     Examples:
 
@@ -311,13 +296,19 @@ def serve_command(
         address = host or settings.host
         if address not in ("127.0.0.1", "localhost", "::1"):
             raise ValueError(f"there are no accounts yet: only the loopback address is served, not {address}")
-        path = Path(store.removeprefix("sqlite:///"))
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no store {store}: `jiexun replay` writes one")
-        opened_areas, warnings = open_areas(areas)
-        print_warnings(warnings)
-        with Store.open(store) as opened:
-            served = _serve(opened, opened_areas, evidence or path.parent / "evidence", address, port or settings.port)
+        url = store or settings.store or default_store(settings)
+        folder = stored_in(url, settings)
+        with (
+            explained_failures(),
+            Store.open(url) as opened,
+            watching(settings, "serve", port=metrics_port, loop=False, check=answering(opened)) as process,
+        ):
+            opened_areas, warnings = areas_of(opened, areas)
+            print_warnings(warnings)
+            pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
+            app = create_app(opened, opened_areas, evidence=pictures)
+            count_access(app, opened, process.metrics.registry)
+            served = serve(app, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
             served.run()
 
@@ -335,81 +326,6 @@ def doctor(json: Json = False) -> None:
         print(one_line(report)) if json else print_doctor(report)
         if not report["ok"]:
             raise typer.Exit(1)
-
-
-@bench_app.command("hotpath")
-def bench_hotpath(
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of every way.")] = 15,
-    save: SaveResult = False,
-    json: Json = False,
-) -> None:
-    """Pictures a second from JPEG bytes to detections, beside ultralytics, the bare engine and the machine's limit.
-
-    Examples:
-
-        jiexun bench hotpath --json
-    """
-    with explained():
-        from benchmarks.hotpath import main as hotpath
-
-        hotpath(json=json, rounds=rounds, save=save)
-
-
-@bench_app.command("latency")
-def bench_latency(
-    seconds: Annotated[float, typer.Option(min=0.1, help="Of each load.")] = 8.0,
-    save: SaveResult = False,
-    json: Json = False,
-) -> None:
-    """Milliseconds from bytes to detections against offered load, up to saturation and past it.
-
-    Examples:
-
-        jiexun bench latency --json
-    """
-    with explained():
-        from benchmarks.latency import main as latency
-
-        latency(json=json, seconds=seconds, save=save)
-
-
-@bench_app.command("memory")
-def bench_memory(
-    frames: Annotated[int, typer.Option(min=1, help="Pictures to look at.")] = 100_000,
-    save: SaveResult = False,
-    json: Json = False,
-) -> None:
-    """Whether the hot path's memory stays flat.
-
-    Examples:
-
-        jiexun bench memory --frames 10000 --json
-    """
-    with explained():
-        from benchmarks.memory import main as memory
-
-        memory(json=json, frames=frames, save=save)
-
-
-@bench_app.command("gate")
-def bench_gate(
-    pictures: Annotated[list[Path] | None, typer.Option(help="A further folder of good pictures.")] = None,
-    count: Annotated[int, typer.Option(min=1, help="Pictures of each folder that are degraded.")] = 70,
-    save: Annotated[bool, typer.Option("--save", help="Write benchmarks/results/gate.json.")] = False,
-    json: Json = False,
-) -> None:
-    """What the quality gate drops of good and of degraded pictures, and what it costs.
-
-    Examples:
-
-        jiexun bench gate
-
-        jiexun bench gate --pictures streetscape/images/test --pictures vehicle_frames/images --json
-    """
-    with explained():
-        from benchmarks.gate import main as gate
-
-        gate(json=json, folders=pictures or (), count=count, save=save)
 
 
 def main() -> None:

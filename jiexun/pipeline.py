@@ -21,12 +21,14 @@ from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import Camera
 from vision.detector import Detector
-from vision.evidence import EvidenceMaker, FolderEvidence
+from vision.evidence import EvidenceMaker
 from vision.foreign import open_card
+from vision.pictures import EvidenceStore
 from vision.privacy import FaceBlur
+from vision.reel import Output
 from vision.reporting import reporter
 from vision.sighting import enveloped
-from vision.worker import Output, Worker
+from vision.worker import Worker
 
 
 @dataclass(slots=True)
@@ -65,12 +67,18 @@ class Embedded:
     """Everything in one process. `run` may be called again with more frames; `finish` ends the open passes."""
 
     def __init__(
-        self, settings: Settings, *, areas: Areas, cameras: dict[str, Camera], store: Store, evidence: Path
+        self,
+        settings: Settings,
+        *,
+        areas: Areas,
+        cameras: dict[str, Camera],
+        store: Store,
+        evidence: EvidenceStore,
     ) -> None:
         taxonomy = Taxonomy.read()
         card = open_card(settings.model)
         self._batch = settings.batch
-        self._maker = EvidenceMaker(FolderEvidence(evidence), FaceBlur)
+        self._maker = EvidenceMaker(evidence, FaceBlur)
         self._cameras = cameras
         self._gate = Gate()
         detector = Detector(card, engine=settings.engine)

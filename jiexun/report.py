@@ -6,7 +6,6 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -22,7 +21,7 @@ WIDTH = 132  # columns, where the terminal does not say (a log file)
 console = Console(stderr=True, highlight=False, width=None if sys.stderr.isatty() else WIDTH)
 
 
-def print_cases(cases: Sequence[Case], areas: Areas, taxonomy: Taxonomy, evidence: Path | None) -> None:
+def print_cases(cases: Sequence[Case], areas: Areas, taxonomy: Taxonomy, evidence: str | None) -> None:
     """One row a case, those that were told first."""
     table = Table(title="案件 cases", title_justify="left", header_style="bold", show_lines=False)
     for heading in ("案件\ncase", "事项\nmatter", "属地\nowner", "状态\nstate"):

@@ -22,6 +22,7 @@ from jiexun.report import console, print_camera_health, print_cases, print_summa
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
+from vision.pictures import EvidenceStore, FolderEvidence, folder_of
 
 
 def open_source(
@@ -59,8 +60,35 @@ def open_areas(named: Path | None, source: Path | None = None) -> tuple[Areas, l
     return read_areas(named)
 
 
+def open_evidence(url: str, settings: Settings) -> EvidenceStore:
+    """The evidence store that `url` names. Raises ValueError for a wrong url, EvidenceUnavailable without answer."""
+    folder = folder_of(url)
+    if folder is not None:
+        return FolderEvidence(folder)
+    from vision.s3 import S3Evidence, S3Login  # boto3 takes half a second to load
+
+    login = S3Login(
+        endpoint=settings.s3_endpoint,
+        region=settings.s3_region,
+        key=settings.s3_key,
+        secret=settings.s3_secret,
+        ca=settings.s3_ca,
+    )
+    return S3Evidence.open(url, login)
+
+
 def store_url(text: str | None, folder: Path) -> str:
     return text or f"sqlite:///{folder / 'jiexun.db'}"
+
+
+def stored_in(url: str, settings: Settings) -> Path:
+    """The folder beside a store. Raises FileNotFoundError for an SQLite file that is not there."""
+    if not url.startswith("sqlite:"):
+        return settings.data
+    path = Path(url.removeprefix("sqlite:///"))
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no store {url}: `jiexun replay` and `jiexun dispatch` write one")
+    return path.parent
 
 
 def run_all(embedded: Embedded, frames: Iterable[Frame | Rejected], total: int) -> list[CaseEvent]:
@@ -99,7 +127,7 @@ def result_document(embedded: Embedded, warnings: Sequence[str]) -> dict[str, ob
     )
 
 
-def print_result(embedded: Embedded, areas: Areas, evidence: Path | None) -> None:
+def print_result(embedded: Embedded, areas: Areas, evidence: str | None) -> None:
     """The tables of a run, on standard error."""
     cases: list[Case] = embedded.engine.cases()
     print_cases(cases, areas, Taxonomy.read(), evidence)

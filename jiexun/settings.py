@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ingest.cluster import Cluster, checked_protocol
 
 PREFIX = "JIEXUN_"
 CHINA = ZoneInfo("Asia/Shanghai")
@@ -24,15 +26,55 @@ class Settings:
     batch: int = 32  # frames a detector call: a few for every lane
     host: str = "127.0.0.1"
     port: int = 8000
+    store: str = field(default="", repr=False)  # sqlite:///PATH.db or postgresql://…; empty: jiexun.db in `data`
+    evidence: str = ""  # file:///folder or s3://bucket/prefix; empty: beside the store
+    s3_endpoint: str = ""  # empty: AWS
+    s3_region: str = "us-east-1"
+    s3_key: str = ""  # empty: as boto3 finds it (AWS_* variables, files, roles)
+    s3_secret: str = field(default="", repr=False)
+    s3_ca: str = ""  # PEM file that signs the server
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 0  # of /metrics, /healthz and /readyz; 0: none
+    kafka: str = ""  # brokers, "host:port,…"
+    kafka_prefix: str = ""  # before the names of topics and groups
+    kafka_protocol: str = "PLAINTEXT"  # or SSL, SASL_PLAINTEXT, SASL_SSL
+    kafka_mechanism: str = "SCRAM-SHA-512"  # of SASL; or SCRAM-SHA-256, PLAIN
+    kafka_username: str = ""
+    kafka_password: str = field(default="", repr=False)
+    kafka_ca: str = ""  # PEM file that signs the brokers; empty: the system's
+    kafka_certificate: str = ""  # PEM files of this client, for mutual TLS
+    kafka_key: str = ""
+    kafka_key_password: str = field(default="", repr=False)
+    kafka_session_s: float = 10.0  # a worker silent for so long has its frames given to others
+    kafka_max_poll_s: float = 300.0  # and so has one that is busy with a batch for so long
+
+    def cluster(self, servers: str | None = None) -> Cluster:
+        """The Kafka to use: `servers` when given, else the setting's. Raises ValueError when neither is."""
+        if not (servers or self.kafka):
+            raise ValueError("no Kafka is named: set JIEXUN_KAFKA or --kafka, e.g. 127.0.0.1:19092")
+        return Cluster(
+            servers=servers or self.kafka,
+            prefix=self.kafka_prefix,
+            protocol=self.kafka_protocol,
+            mechanism=self.kafka_mechanism,
+            username=self.kafka_username,
+            password=self.kafka_password,
+            ca=self.kafka_ca,
+            certificate=self.kafka_certificate,
+            key=self.kafka_key,
+            key_password=self.kafka_key_password,
+            session_s=self.kafka_session_s,
+            max_poll_s=self.kafka_max_poll_s,
+        )
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from JIEXUN_* variables. Raises ValueError that names the variable."""
     values: dict[str, Any] = {}
-    for field in fields(Settings):
-        text = environment.get(PREFIX + field.name.upper())
+    for setting in fields(Settings):
+        text = environment.get(PREFIX + setting.name.upper())
         if text is not None and text != "":
-            values[field.name] = _read(field.name, text)
+            values[setting.name] = _read(setting.name, text)
     return Settings(**values)
 
 
@@ -43,9 +85,11 @@ def _read(name: str, text: str) -> Any:
                 return Path(text)
             case "timezone":
                 return ZoneInfo(text)
-            case "every_m":
+            case "every_m" | "kafka_session_s" | "kafka_max_poll_s":
                 return float(text)
-            case "batch" | "port":
+            case "kafka_protocol":
+                return checked_protocol(text)
+            case "batch" | "metrics_port" | "port":
                 return int(text)
             case _:
                 return text

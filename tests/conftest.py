@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
-from collections.abc import Callable
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,8 @@ from typer.testing import CliRunner
 
 from jiexun.cli import app
 
-SAMPLE = Path(__file__).parent.parent / "datasets" / "sample"
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "datasets" / "sample"
 COLUMNS = ("file", "time", "lat", "lon", "speed_mps", "heading_deg", "accuracy_m", "vehicle", "camera")
 Row = dict[str, str]
 
@@ -61,3 +65,33 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         return result.exit_code, document, result.stderr
 
     return run
+
+
+def unused_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def free_port() -> int:
+    return unused_port()
+
+
+@pytest.fixture
+def ports() -> Callable[[], int]:
+    """Gives an unused port at each call."""
+    return unused_port
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real S3 server with the empty bucket `evidence`. Skips where none can be had; in CI that is a failure."""
+    data = tmp_path_factory.mktemp("s3")
+    command = [ROOT / "scripts/s3", "start", "--data", data, "--port", str(unused_port())]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = f"no S3 server: {done.stderr.strip()}"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    yield done.stdout.splitlines()[-1]
+    subprocess.run([ROOT / "scripts/s3", "stop", "--data", data], check=True)

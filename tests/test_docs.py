@@ -135,7 +135,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     told = {cells[0]: cells[1] for cells in rows("docs/operations.md", 3)}
     for field in fields(Settings):
         assert told[f"`{PREFIX}{field.name.upper()}`"] == f"`{field.default}`"
-    named = {name for text in TEXT.values() for name in re.findall(rf"\b{PREFIX}[A-Z_]+", text)}
+    named = {name for text in TEXT.values() for name in re.findall(rf"\b{PREFIX}[A-Z0-9_]+", text)}
     assert named <= {f"{PREFIX}{field.name.upper()}" for field in fields(Settings)}
 
 

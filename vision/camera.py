@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def _camera(where: str, name: str, table: object) -> Camera:
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise ValueError(f"{where}: {field} must be a number from {low:g} to {high:g}, got {value!r}")
     return Camera(**{field: float(value) for field, value in values.items()})
+
+
+def camera_of(name: str, told: Mapping[str, float], known: Mapping[str, Camera]) -> Camera:
+    """The camera of a frame: as its own sender says that it is mounted, else as it is known by its name.
+
+    Raises ValueError for one that nobody describes, or that cannot be so.
+    """
+    if told:
+        return _camera("the frame's camera", name, dict(told))
+    if name not in known:
+        names = ", ".join(sorted(known))
+        raise ValueError(f"camera {name!r} is not described: cameras.toml or the defaults know {names}")
+    return known[name]
 
 
 def road_from_picture(

@@ -3,49 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
 
 from ingest.frame import Frame
+from vision.pictures import EvidenceStore
 from vision.privacy import FaceBlur, PrivacyUnavailable, encode_evidence
 from vision.sighting import Evidence
-
-
-class EvidenceStore(Protocol):
-    """Where evidence goes. Keys are content hashes, so a replay writes nothing twice."""
-
-    def put(self, jpeg: bytes) -> str:
-        """Keep a picture and return its name. Raises OSError when it cannot be kept."""
-        ...
-
-
-class FolderEvidence:
-    """Evidence in a folder, one file a picture: `<sha256>.jpg`."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def put(self, jpeg: bytes) -> str:
-        name = f"{hashlib.sha256(jpeg).hexdigest()}.jpg"
-        path = self.folder / name
-        if path.is_file():
-            return name
-        self.folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=self.folder, suffix=".part")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(jpeg)
-            os.replace(part, path)  # a reader never sees half a picture
-        except OSError:
-            Path(part).unlink(missing_ok=True)
-            raise
-        return name
 
 
 class EvidenceMaker:

@@ -158,6 +158,8 @@ def _text(data: dict[str, Any], name: str) -> str:
     value = data.get(name)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{name} must be a non-empty text, got {value!r}")
+    if "\x00" in value:
+        raise ValueError(f"{name} holds a zero byte, which no database takes: {value!r}")
     return value
 
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import h3
 import numpy as np
 
 from ingest.frame import Frame, derived_id
-from ingest.geo import Floats, latlon_from_offset, offset_from_latlon
+from ingest.geo import Floats, distance_m, latlon_from_offset, offset_from_latlon
+from ingest.sampling import HEARTBEAT_S
 from models.taxonomy import Taxonomy
 from vision.camera import Camera, picture_from_road, road_from_ground
 from vision.geotag import RANGE_LIMIT_M, accuracy_m, geotag
 from vision.look import H3_RESOLUTION, looked_cells
+from vision.place import PLACE_RESOLUTION
 from vision.sighting import Covariance, Evidence, Pass, Sighting
 from vision.track import Spot, Track, associate
 
-PLACE_RESOLUTION = 6  # H3, about 36 km²: the key of the topics; a pass is cut where it leaves its cell
 LONGEST = timedelta(minutes=10)
 SILENCE = timedelta(seconds=90)  # no frame for so long: the next one begins a new pass
-LOST = timedelta(seconds=4)  # a thing unseen for so long has left the view (it is sent at most 5 s after)
+LOST = timedelta(seconds=4)  # a thing unseen for so long has left the view (it is sent at most 5 s after) ...
+SLOW_MPS = 1.0  # ... but a vehicle slower than this sends no frame for so long, and has it before its eyes still
+SPACING_M = 4.0  # metres between two frames, as they are sampled
+SPARE = timedelta(seconds=2)
 SAME_BOX_IOU = 0.6  # two boxes of one group that overlap more are one thing that the model named twice
 
 
@@ -52,12 +56,13 @@ class Stretch:
     context: Context
     first: Frame
     last: Frame = field(init=False)
+    patience: timedelta = LOST  # how long after `last` a thing unseen counts as still in view
     tracks: list[Track] = field(default_factory=list)
     looked: dict[str, float] = field(default_factory=dict)
     too_far: int = 0  # boxes not placed
 
     def __post_init__(self) -> None:
-        self.last = self.first
+        self.first = self.last = replace(self.first, jpeg=b"")
 
     @property
     def id(self) -> str:
@@ -72,7 +77,11 @@ class Stretch:
         )
 
     def see(self, frame: Frame, found: list[Found]) -> list[Sighting]:
-        """Take one frame in order of time. Returns the sightings of the things that have left the view."""
+        """Take one frame in order of time. Returns the sightings of the things that have left the view.
+
+        What is sent, and all it says, follows from this camera's frames and their times alone.
+        """
+        out = self.overdue(frame.time)
         for cell, p in looked_cells(self.context.camera, frame.size_wh, frame.fix).items():
             self.looked[cell] = max(self.looked.get(cell, 0.0), p)
         by_group: dict[str, list[Spot]] = {}
@@ -82,8 +91,16 @@ class Stretch:
             mine = [t for t in self.tracks if self._group(t) == group]
             rest = [t for t in self.tracks if self._group(t) != group]
             self.tracks = rest + associate(mine, spots)
-        self.last = frame
-        return [self._send(t) for t in self.tracks if not t.sent and self._gone(t, frame)]
+        self.patience = _patience(self.last, frame)
+        self.last = replace(frame, jpeg=b"")
+        return out + [self._send(t) for t in self.tracks if not t.sent and self._gone(t, frame)]
+
+    def overdue(self, now: datetime) -> list[Sighting]:
+        """The sightings that leave when no frame came until `now`, a capture time.
+
+        The next frame would make them leave as they are: asking early, by a clock, changes neither ids nor contents.
+        """
+        return [self._send(t) for t in self.tracks if not t.sent and now - t.spots[-1].frame.time > self.patience]
 
     def close(self) -> list[Sighting | Pass]:
         """End the pass: what is still in view, and the pass itself."""
@@ -114,11 +131,9 @@ class Stretch:
         return out
 
     def _gone(self, track: Track, frame: Frame) -> bool:
-        """True when a thing is out of view, or was long not found where it should be."""
-        if track.spots[-1].frame is frame:
+        """True when a thing is out of view."""
+        if track.spots[-1].frame.id == frame.id:
             return False
-        if frame.time - track.spots[-1].frame.time > LOST:
-            return True
         fix, camera = frame.fix, self.context.camera
         if fix.heading_deg is None:
             return False
@@ -129,17 +144,14 @@ class Stretch:
         return not (0 <= u <= width and v <= 1.5 * height and np.hypot(*away[0]) <= RANGE_LIMIT_M)
 
     def _send(self, track: Track) -> Sighting:
-        track.sent = True
         kind, confidence = track.verdict()
         matter = self.context.taxonomy.matter_of_kind(kind)
         origin = self.first.fix
         east, north = track.enu
         lat, lon = latlon_from_offset(origin.lat, origin.lon, float(east), float(north))
         shared = float(np.mean([s.accuracy_m for s in track.spots])) ** 2 * np.eye(2)
-        first, best = track.spots[0], track.best
-        if best.kind != kind:
-            best = max((s for s in track.spots if s.kind == kind), key=lambda s: s.confidence)
-        return Sighting(
+        first, best = track.spots[0], track.shown_by(kind)
+        sighting = Sighting(
             id=derived_id("sighting", first.frame.id, self._group(track), str(first.rank)),
             pass_id=self.id,
             vehicle=self.first.vehicle,
@@ -156,6 +168,8 @@ class Stretch:
             model=self.context.model,
             evidence=self.context.picture(best.frame, best.box_xyxy) if matter else None,
         )
+        track.told()
+        return sighting
 
     def _pass(self) -> Pass:
         return Pass(
@@ -207,6 +221,17 @@ def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, flo
 
 def _triple(covariance: Floats) -> Covariance:
     return (round(float(covariance[0, 0]), 4), round(float(covariance[0, 1]), 4), round(float(covariance[1, 1]), 4))
+
+
+def _patience(before: Frame, frame: Frame) -> timedelta:
+    """How long after `frame` to wait for the next one: longer for a vehicle that crawls or stands."""
+    speed = frame.fix.speed_mps
+    elapsed_s = (frame.time - before.time).total_seconds()
+    if speed is None and elapsed_s > 0:
+        speed = distance_m(before.fix.lat, before.fix.lon, frame.fix.lat, frame.fix.lon) / elapsed_s
+    if speed is None or speed >= SLOW_MPS:
+        return LOST
+    return timedelta(seconds=min(HEARTBEAT_S, SPACING_M / max(speed, 1e-3))) + SPARE
 
 
 def stale(stretch: Stretch, now: datetime) -> bool:

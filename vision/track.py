@@ -7,7 +7,7 @@ stand. Frames are fused in information form; the vehicle's own position error is
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -35,32 +35,49 @@ class Spot:
     accuracy_m: float  # the vehicle's own position error, 1 sigma
     rank: int  # order among the frame's boxes of its group, from left to right
 
+    def without_picture(self) -> Spot:
+        """The same spot, its frame without the bytes: the pictures of a whole pass would fill the memory."""
+        return replace(self, frame=replace(self.frame, jpeg=b""))
+
 
 @dataclass(slots=True)
 class Track:
     """One thing of one pass, growing."""
 
-    spots: list[Spot]
+    spots: list[Spot]  # without their pictures
     information: Floats  # (2, 2)
     weighted: Floats  # (2,) information @ position
+    best: Spot
     sent: bool = False
-    best: Spot = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.best = self.spots[0]
+    _surest: dict[str, Spot] = field(default_factory=dict)  # of each kind, with its picture
 
     @classmethod
     def started(cls, spot: Spot) -> Track:
         information = np.asarray(np.linalg.inv(spot.covariance), np.float64)
-        return cls([spot], information, information @ spot.enu)
+        lean = spot.without_picture()
+        return cls([lean], information, information @ spot.enu, spot, _surest={spot.kind: spot})
 
     def add(self, spot: Spot) -> None:
         information = np.linalg.inv(spot.covariance + JITTER_M**2 * np.eye(2))
         self.information = self.information + information
         self.weighted = self.weighted + information @ spot.enu
-        self.spots.append(spot)
+        self.spots.append(spot.without_picture())
+        if self.sent:
+            return  # what is told of it is told
         if _worth(spot) > _worth(self.best):
             self.best = spot
+        if spot.kind not in self._surest or spot.confidence > self._surest[spot.kind].confidence:
+            self._surest[spot.kind] = spot
+
+    def shown_by(self, kind: str) -> Spot:
+        """The spot whose picture shows the thing best, as that kind."""
+        return self.best if self.best.kind == kind else self._surest[kind]
+
+    def told(self) -> None:
+        """It was sent: later spots belong to it still, and are not told again. Its pictures are let go."""
+        self.sent = True
+        self.best = self.best.without_picture()
+        self._surest.clear()
 
     @property
     def enu(self) -> Floats:

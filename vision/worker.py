@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from functools import partial
 
 from ingest.frame import Frame
 from ingest.rejected import Rejected
 from models.taxonomy import Taxonomy
-from vision.camera import Camera
-from vision.sighting import Evidence, Pass, Sighting
-from vision.stretch import Context, Found, Stretch, stale
+from vision.camera import Camera, camera_of
+from vision.reel import Output, Reel
+from vision.sighting import Evidence
+from vision.stretch import Context, Found
 
 Detect = Callable[[Sequence[Frame]], list["list[Found] | ValueError"]]
 """Frames to what each shows, calibrated; a ValueError in the place of a frame that does not decode."""
 
-Output = tuple[datetime, Sighting | Pass]
-"""What is sent, and the capture time of the frame that caused it."""
-
 
 class Worker:
-    """All cameras of any number of vehicles. Frames of one camera must come in order of time."""
+    """All cameras of any number of vehicles. Frames of one camera should come in order of time."""
 
     def __init__(
         self,
@@ -33,54 +31,56 @@ class Worker:
         recall: Mapping[str, float],
     ) -> None:
         self._detect = detect
-        self._contexts = {
-            name: Context(camera=camera, taxonomy=taxonomy, model=model, recall=recall, picture=picture)
-            for name, camera in cameras.items()
-        }
-        self._open: dict[tuple[str, str], Stretch] = {}
+        self._cameras = cameras
+        self._context = partial(Context, taxonomy=taxonomy, model=model, recall=recall, picture=picture)
+        self._reels: dict[tuple[str, str], Reel] = {}
         self.frames = 0
         self.too_far = 0
 
     def work(self, frames: Sequence[Frame]) -> list[Output | Rejected]:
-        """One batch. A frame that cannot be used is a value in the result."""
-        known = [frame for frame in frames if frame.camera in self._contexts]
-        found = dict(zip((f.id for f in known), self._detect(known), strict=True))
+        """One batch of a drive, in order of time over all vehicles. A frame that cannot be used is a value."""
+        known = [frame for frame in frames if frame.camera in self._cameras]
+        found = dict(zip((frame.id for frame in known), self.look(known), strict=True))
         out: list[Output | Rejected] = []
         for frame in frames:
-            things = found.get(frame.id)
-            if things is None:
-                names = ", ".join(sorted(self._contexts))
-                reason = f"camera {frame.camera!r} is not described: cameras.toml or the defaults know {names}"
-                out.append(Rejected(reason, file=frame.file))
-            elif isinstance(things, ValueError):
+            try:
+                camera = camera_of(frame.camera, {}, self._cameras)
+            except ValueError as error:
+                out.append(Rejected(str(error), file=frame.file))
+                continue
+            things = found[frame.id]
+            if isinstance(things, ValueError):
                 out.append(Rejected(str(things), file=frame.file))
             else:
-                out += self._see(frame, things)
+                out += self._see(frame, things, camera)
         return out
 
     def flush(self) -> list[Output]:
         """End every open pass."""
-        out = []
-        for key in sorted(self._open):
-            out += self._closed(key)
+        out: list[Output] = []
+        for key in sorted(self._reels):
+            out += self._finished(self._reels[key].finish(), key)
         return out
 
-    def _see(self, frame: Frame, things: list[Found]) -> list[Output]:
+    def look(self, frames: Sequence[Frame]) -> list[list[Found] | ValueError]:
+        """What each frame shows, or why it cannot be used. Changes nothing here: another thread may call it."""
+        return self._detect(frames)
+
+    def reel(self, camera: Camera) -> Reel:
+        """A reel for a camera."""
+        return Reel(self._context(camera=camera))
+
+    def _see(self, frame: Frame, things: list[Found], camera: Camera) -> list[Output]:
         self.frames += 1
         key = (frame.vehicle, frame.camera)
         out: list[Output] = []
-        for other in sorted(k for k, s in self._open.items() if k != key and stale(s, frame.time)):
-            out += self._closed(other)
-        stretch = self._open.get(key)
-        if stretch is not None and stretch.ends_before(frame):
-            out += self._closed(key)
-            stretch = None
-        if stretch is None:
-            stretch = self._open[key] = Stretch(self._contexts[frame.camera], frame)
-        return out + [(frame.time, sighting) for sighting in stretch.see(frame, things)]
+        for other in sorted(k for k in self._reels if k != key):
+            out += self._finished(self._reels[other].finish(frame.time), other)
+        reel = self._reels.setdefault(key, self.reel(camera))
+        return out + reel.see(frame, things)
 
-    def _closed(self, key: tuple[str, str]) -> list[Output]:
-        stretch = self._open.pop(key)
-        out = [(stretch.last.time, item) for item in stretch.close()]
-        self.too_far += stretch.too_far
+    def _finished(self, out: list[Output], key: tuple[str, str]) -> list[Output]:
+        """`out`, and no more thought of a camera without an open pass."""
+        if self._reels[key].idle:
+            self.too_far += self._reels.pop(key).too_far
         return out

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request
 from sse_starlette import EventSourceResponse
@@ -34,11 +35,18 @@ from dispatcher.store.store import Store
 from ingest.frame import rfc3339
 from models.taxonomy import Taxonomy
 
+logger = logging.getLogger(__name__)
 CONSOLE = Path(__file__).parent.parent / "console"
 CHINA = timezone(timedelta(hours=8))  # one time zone, no summer time
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}  # the name is the hash of the content
 MEDIA = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
+
+
+class Pictures(Protocol):
+    """Where evidence is read: any of the stores that vision writes."""
+
+    def get(self, name: str) -> bytes | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,7 @@ class Desk:
 
     store: Store
     names: Names
-    evidence: Path
+    evidence: Pictures
     stopping: threading.Event  # set when the server goes down: open streams end
 
 
@@ -65,7 +73,7 @@ def create_app(
     store: Store,
     areas: AreaNames,
     *,
-    evidence: Path,
+    evidence: Pictures,
     taxonomy: Taxonomy | None = None,
     title: str = "街巡 · 属地处置台",
     hosts: Sequence[str] = LOOPBACK,
@@ -163,13 +171,17 @@ def events(
 
 @router.get("/evidence/{name}")
 def evidence(desk: DeskDep, name: str) -> Response:
-    """A picture by its content hash. Any other name is not found: nothing else in the folder can be read."""
+    """A picture by its content hash. Any other name is not found: nothing else in the store can be read."""
     if EVIDENCE_NAME.fullmatch(name) is None:
         raise HTTPException(404, "no such picture: a name is the hash of the content")
-    path = desk.evidence / name
-    if not path.is_file():
+    try:
+        picture = desk.evidence.get(name)
+    except OSError:  # its message names addresses and folders: for the log, not for a browser
+        logger.exception("evidence %s cannot be read", name)
+        raise HTTPException(503, "the evidence store does not answer", {"retry-after": "10"}) from None
+    if picture is None:
         raise HTTPException(404, f"no picture {name}")
-    return FileResponse(path, media_type=MEDIA[name.rpartition(".")[2]], headers=IMMUTABLE)
+    return Response(picture, media_type=MEDIA[name.rpartition(".")[2]], headers=IMMUTABLE)
 
 
 def _version() -> str:

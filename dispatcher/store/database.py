@@ -1,17 +1,23 @@
-"""Opening the database. SQLite here; what is particular to it stays in this file."""
+"""Opening the database: SQLite or PostgreSQL. What is particular to each stays in this file."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Engine, QueuePool, create_engine, event, insert, select
+from sqlalchemy import URL, Engine, QueuePool, create_engine, event, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from dispatcher.store import tables
 
 BUSY_MS = 15_000  # how long a writer waits for the writer of another process
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+DRIVERS = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg"}
+WRITING = 0x4A58_0001  # PostgreSQL's advisory locks: one writer at a time ...
+DECIDING = 0x4A58_0002  # ... and one dispatcher
 
 
 class StoreUnavailable(OSError):
@@ -22,23 +28,54 @@ def connect(url: str) -> Engine:
     """Open or create the database at `url`. Raises StoreUnavailable."""
     try:
         parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            raise StoreUnavailable(f"store {parsed.render_as_string()}: only sqlite:// is supported")
-        in_memory = parsed.database in (None, "", ":memory:")
-        # A database in memory belongs to its connection: one connection for all, and the pool makes threads take turns.
-        options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
-        engine = create_engine(parsed, connect_args={"check_same_thread": False}, **options)
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
+        backend = parsed.get_backend_name()
+        if backend not in DRIVERS:
+            raise StoreUnavailable(f"store {parsed.render_as_string()}: only sqlite:// and postgresql:// are supported")
+        named = parsed.set(drivername=DRIVERS[backend])
+        engine = _sqlite(named) if backend == SQLITE else _postgresql(named)
         _create(engine)
     except (DatabaseError, ArgumentError) as error:
-        raise StoreUnavailable(f"store {url} cannot be opened: {getattr(error, 'orig', None) or error}") from error
+        hidden = make_url(url).render_as_string() if "://" in url else url
+        raise StoreUnavailable(f"store {hidden} cannot be opened: {getattr(error, 'orig', None) or error}") from error
     return engine
 
 
 def writer(engine: Engine) -> Engine:
     """The same engine, whose transactions take the write lock as they begin."""
     return engine.execution_options(write=True)
+
+
+@contextmanager
+def explained_failures() -> Iterator[None]:
+    """A database that fails in the middle of the block raises StoreUnavailable: what was not appended was not said."""
+    try:
+        yield
+    except DatabaseError as error:
+        raise StoreUnavailable(f"the store does not answer: {error.orig}") from error
+
+
+def _sqlite(url: URL) -> Engine:
+    in_memory = url.database in (None, "", ":memory:")
+    # A database in memory belongs to its connection: one connection for all, and the pool makes threads take turns.
+    options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0} if in_memory else {}
+    engine = create_engine(url, connect_args={"check_same_thread": False}, **options)
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    """A reader sees one snapshot; writers take turns, so that rows become visible in the order of their `seq`."""
+    engine = create_engine(url, pool_pre_ping=True)
+    event.listen(engine, "begin", _take_turn)
+    return engine
+
+
+def _take_turn(connection: Any) -> None:
+    if connection.get_execution_options().get("write", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITING})")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
 
 def _create(engine: Engine) -> None:

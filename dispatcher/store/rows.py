@@ -53,6 +53,17 @@ class StoredEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Letter:
+    """An envelope that is to be sent, and where to."""
+
+    id: str  # of the envelope
+    topic: str
+    key: str
+    line: str  # the envelope
+    seq: int = 0  # in the outbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """Cases, the last raised first, and the place in the log they rest on: listen on from `seq` to miss nothing."""
 

@@ -1,9 +1,9 @@
-"""Store: everything the dispatcher decided, on SQLite. The event log is the truth; the rest follows from it."""
+"""Store: everything the dispatcher decided. The event log is the truth; the rest follows from it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -12,13 +12,15 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.store import reading, tables
 from dispatcher.store.database import connect, writer
+from dispatcher.store.lease import Lease, take
 from dispatcher.store.project import dumps, project, stored_event
-from dispatcher.store.rows import CaseFilter, Document, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
 from ingest.envelope import Envelope
 from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
+AREAS, SNAPSHOT = "areas", "snapshot"
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -32,7 +34,7 @@ class Store:
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """Open or create `sqlite:///path.db`, or `sqlite://` in memory. Raises StoreUnavailable."""
+        """Open or create `sqlite:///path.db`, `sqlite://` in memory, or `postgresql://…`. Raises StoreUnavailable."""
         return cls(connect(url))
 
     def close(self) -> None:
@@ -45,12 +47,17 @@ class Store:
         self.close()
 
     def append(
-        self, inputs: Sequence[Envelope] = (), events: Sequence[CaseEvent] = (), anchors: Sequence[Anchor] = ()
+        self,
+        inputs: Sequence[Envelope] = (),
+        events: Sequence[CaseEvent] = (),
+        anchors: Sequence[Anchor] = (),
+        letters: Callable[[CaseEvent], Iterable[Letter]] = lambda _: (),
     ) -> int:
         """Keep inputs and what followed from them, all or nothing; on return they are on disk.
 
         Inputs and events whose id is already stored change nothing, so a repeated batch is harmless. An anchor replaces
-        the one with the same first sighting. Returns how many events were new.
+        the one with the same first sighting. `letters` gives what is to be sent of a new event: it goes into the outbox
+        with it. Returns how many events were new.
         """
         with self._writer.begin() as connection:
             for envelope in _new(connection, tables.inputs, inputs):
@@ -58,6 +65,8 @@ class Store:
             new = _new(connection, tables.events, events)
             for event in new:
                 project(connection, _logged(connection, event))
+                for letter in letters(event):
+                    connection.execute(insert(tables.outbox).values(_posted(letter)))
             for anchor in anchors:
                 _keep_anchor(connection, anchor)
         return len(new)
@@ -66,6 +75,57 @@ class Store:
         """Keep an input that was refused, with its reason, for inspection."""
         with self._writer.begin() as connection:
             connection.execute(insert(tables.rejected).values(document=dumps(rejected.document())))
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Which of these inputs are stored."""
+        with self._engine.begin() as connection:
+            return _stored(connection, tables.inputs, list(ids))
+
+    def outbox(self, limit: int = PAGE) -> list[Letter]:
+        """What is still to be sent, oldest first."""
+        query = select(tables.outbox).order_by(tables.outbox.c.seq).limit(limit)
+        with self._engine.begin() as connection:
+            rows = connection.execute(query).all()
+        return [Letter(id=row.id, topic=row.topic, key=row.key, line=row.line, seq=row.seq) for row in rows]
+
+    def sent(self, letters: Collection[Letter]) -> None:
+        """These are durable where they were sent to."""
+        seqs = [letter.seq for letter in letters]
+        with self._writer.begin() as connection:
+            for start in range(0, len(seqs), PAGE):
+                some = tables.outbox.c.seq.in_(seqs[start : start + PAGE])
+                connection.execute(delete(tables.outbox).where(some))
+
+    def keep_areas(self, text: str) -> None:
+        """Keep an areas file, for whoever opens the store later."""
+        with self._writer.begin() as connection:
+            connection.execute(delete(tables.kept).where(tables.kept.c.name == AREAS))
+            connection.execute(insert(tables.kept).values(name=AREAS, document=text))
+
+    def areas(self) -> str | None:
+        """The areas file that was kept last."""
+        with self._engine.begin() as connection:
+            text = connection.scalar(select(tables.kept.c.document).where(tables.kept.c.name == AREAS))
+        return None if text is None else str(text)
+
+    def keep_snapshot(self, mark: str, document: Document) -> None:
+        """Keep what an engine knows that has read every stored input. The one before is forgotten."""
+        text = dumps(document)
+        with self._writer.begin() as connection:
+            seq = connection.scalar(select(func.max(tables.inputs.c.seq))) or 0
+            connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
+            connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=text, mark=mark, seq=seq))
+
+    def snapshot(self, mark: str) -> tuple[int, Document] | None:
+        """What was kept last under that mark, and the number of the last input in it."""
+        query = select(tables.kept).where(tables.kept.c.name == SNAPSHOT, tables.kept.c.mark == mark)
+        with self._engine.begin() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else (row.seq, json.loads(row.document))
+
+    def lease(self) -> Lease | None:
+        """The right to decide on this store; None while another process has it."""
+        return take(self._engine)
 
     def cases(self, where: CaseFilter | None = None) -> Listing:
         """The cases as they stand, the last raised first."""
@@ -83,12 +143,13 @@ class Store:
         with self._engine.begin() as connection:
             return [stored_event(row) for row in connection.execute(query)]
 
-    def inputs(self) -> Iterator[str]:
+    def inputs(self, after: int = 0) -> Iterator[str]:
         """Every accepted input in the order of arrival, one JSON line each: replaying them gives every decision again.
 
-        Reads page by page, so a long replay holds no snapshot open and may write meanwhile.
+        Those after a number, or all. Reads page by page, so a long replay holds no transaction open and may write
+        meanwhile.
         """
-        seq = 0
+        seq = after
         while True:
             query = select(tables.inputs).where(tables.inputs.c.seq > seq).order_by(tables.inputs.c.seq).limit(PAGE)
             with self._engine.begin() as connection:
@@ -129,12 +190,20 @@ def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> l
     first: dict[str, Identified] = {}
     for item in items:
         first.setdefault(item.id, item)
-    ids = list(first)
-    for start in range(0, len(ids), PAGE):
-        known = select(table.c.id).where(table.c.id.in_(ids[start : start + PAGE]))
-        for id in connection.scalars(known):
-            del first[id]
+    for id in _stored(connection, table, list(first)):
+        del first[id]
     return list(first.values())
+
+
+def _stored(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for start in range(0, len(ids), PAGE):
+        found.update(connection.scalars(select(table.c.id).where(table.c.id.in_(ids[start : start + PAGE]))))
+    return found
+
+
+def _posted(letter: Letter) -> dict[str, str]:
+    return {"id": letter.id, "topic": letter.topic, "key": letter.key, "line": letter.line}
 
 
 def _logged(connection: Connection, event: CaseEvent) -> StoredEvent:

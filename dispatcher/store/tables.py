@@ -27,7 +27,7 @@ inputs = Table(
     "inputs",
     metadata,
     Column("seq", _Seq, primary_key=True, autoincrement=True),
-    Column("id", String(255), nullable=False, unique=True),
+    Column("id", Text, nullable=False, unique=True),
     Column("line", Text, nullable=False),  # the envelope, one line of JSON
     sqlite_autoincrement=True,
 )
@@ -36,8 +36,8 @@ events = Table(
     "events",
     metadata,
     Column("seq", _Seq, primary_key=True, autoincrement=True),
-    Column("id", String(255), nullable=False, unique=True),
-    Column("case", String(255), nullable=False),
+    Column("id", Text, nullable=False, unique=True),
+    Column("case", Text, nullable=False),
     Column("event", String(32), nullable=False),
     Column("at", String(32), nullable=False),  # RFC 3339, UTC, milliseconds: sorts as text
     Column("recipients", Text, nullable=False),  # JSON list of area codes
@@ -48,10 +48,10 @@ events = Table(
 cases = Table(
     "cases",
     metadata,
-    Column("id", String(255), primary_key=True),
+    Column("id", Text, primary_key=True),
     Column("state", String(32), nullable=False, index=True),
     Column("matter", String(32), nullable=False, index=True),
-    Column("area", String(32), index=True),  # most probable owner; NULL when unowned
+    Column("area", Text, index=True),  # most probable owner; NULL when unowned
     Column("opened_at", String(32), index=True),
     Column("first", BigInteger, nullable=False),  # seq of its first event
     Column("raised", BigInteger, nullable=False, index=True),  # seq of the last event that was told, else the first
@@ -62,10 +62,10 @@ cases = Table(
 alerts = Table(
     "alerts",
     metadata,
-    Column("event_id", String(255), primary_key=True),
-    Column("recipient", String(32), primary_key=True),
+    Column("event_id", Text, primary_key=True),
+    Column("recipient", Text, primary_key=True),
     Column("seq", BigInteger, nullable=False),
-    Column("case", String(255), nullable=False, index=True),
+    Column("case", Text, nullable=False, index=True),
     Column("event", String(32), nullable=False),
     Column("at", String(32), nullable=False),
     Column("console", String(16), nullable=False),  # how far delivery through the console has come
@@ -82,9 +82,29 @@ rejected = Table(
 objects = Table(
     "objects",
     metadata,
-    Column("id", String(255), primary_key=True),  # its first sighting
-    Column("kind", String(64), nullable=False),
+    Column("id", Text, primary_key=True),  # its first sighting
+    Column("kind", Text, nullable=False),
     Column("document", Text, nullable=False),
+)
+
+outbox = Table(  # what is still to be sent to Kafka: written with the event, deleted once it is durable there
+    "outbox",
+    metadata,
+    Column("seq", _Seq, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False),
+    Column("topic", String(32), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("line", Text, nullable=False),  # the envelope
+    sqlite_autoincrement=True,
+)
+
+kept = Table(  # the areas that the last dispatcher was given, and what its engine knew
+    "kept",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("mark", String(64), nullable=False, server_default=""),  # of a snapshot: under what it was taken
+    Column("seq", BigInteger, nullable=False, server_default="0"),  # and the last input in it
 )
 
 Index("events_case_seq", events.c.case, events.c.seq)

@@ -17,6 +17,8 @@ from dispatcher.api.app import create_app
 from dispatcher.api.schemas import Ellipse
 from dispatcher.api.serve import serve
 from dispatcher.case import Anchor, Share, State
+from vision.pictures import FolderEvidence
+from vision.s3 import S3Evidence, S3Login
 from vision.sighting import Evidence
 
 JPEG = bytes.fromhex("ffd8ffe000104a46494600010100000100010000ffd9")
@@ -30,7 +32,7 @@ def evidence(tmp_path):
     (folder / PICTURE).write_bytes(JPEG)
     (folder / "notes.txt").write_text("not a picture")
     (tmp_path / "secret.jpg").write_bytes(b"PRIVATE")
-    return folder
+    return FolderEvidence(folder)
 
 
 @contextlib.contextmanager
@@ -266,6 +268,28 @@ def test_evidence_is_a_picture_that_browsers_may_keep(client):
     assert answer.headers["content-type"] == "image/jpeg"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "immutable" in answer.headers["cache-control"]
+
+
+def test_evidence_in_a_bucket_is_served_alike(store, areas, s3_endpoint):
+    pictures = S3Evidence.open("s3://evidence/api", S3Login(endpoint=s3_endpoint, key="jiexun", secret="jiexun-secret"))
+    assert pictures.put(JPEG) == PICTURE
+    with served(store, areas, evidence=pictures) as client:
+        test_evidence_is_a_picture_that_browsers_may_keep(client)
+        problem(client.get(f"/evidence/{'0' * 64}.jpg"), 404)
+
+
+def test_an_evidence_store_that_is_away_is_said_without_its_address(store, areas):
+    class Away:
+        def get(self, name):
+            return S3Evidence.open("s3://evidence", S3Login(endpoint="http://127.0.0.1:9", key="k", secret="s")).get(
+                name
+            )
+
+    with served(store, areas, evidence=Away()) as client:
+        answer = client.get(f"/evidence/{PICTURE}")
+    assert problem(answer, 503)["detail"] == "the evidence store does not answer"
+    assert "127.0.0.1" not in answer.text
+    assert int(answer.headers["retry-after"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -21,13 +21,14 @@ from dispatcher.api.app import create_app
 from dispatcher.api.serve import PortInUse, serve
 from dispatcher.case import State
 from dispatcher.store.store import Store
+from vision.pictures import FolderEvidence
 
 WAIT_S = 20.0
 
 
 @pytest.fixture
 def server(store, areas, tmp_path):
-    with serve(create_app(store, areas, evidence=tmp_path), port=0) as serving:
+    with serve(create_app(store, areas, evidence=FolderEvidence(tmp_path)), port=0) as serving:
         yield serving
 
 
@@ -136,7 +137,7 @@ def test_a_silent_stream_says_that_it_lives(server, monkeypatch):
 
 
 def test_a_server_with_open_streams_goes_down_and_ends_them(store, areas, tmp_path):
-    serving = serve(create_app(store, areas, evidence=tmp_path), port=0)
+    serving = serve(create_app(store, areas, evidence=FolderEvidence(tmp_path)), port=0)
     serving.start()
     with listening(serving.url, after=0) as first, listening(serving.url, after=0) as second:
         next(first)
@@ -152,7 +153,7 @@ def test_a_server_with_open_streams_goes_down_and_ends_them(store, areas, tmp_pa
 
 
 def test_a_port_in_use_is_told_before_anything_starts(store, areas, tmp_path):
-    app = create_app(store, areas, evidence=tmp_path)
+    app = create_app(store, areas, evidence=FolderEvidence(tmp_path))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -171,8 +172,9 @@ from dispatcher.api.app import create_app
 from dispatcher.api.serve import serve
 from dispatcher.area import Areas
 from dispatcher.store.store import Store
+from vision.pictures import FolderEvidence
 with Store.open("sqlite://") as store:
-    serving = serve(create_app(store, Areas.none(), evidence=Path(".")), port=0)
+    serving = serve(create_app(store, Areas.none(), evidence=FolderEvidence(Path("."))), port=0)
     print(serving.url, flush=True)
     if sys.argv[1] == "run":
         serving.run()

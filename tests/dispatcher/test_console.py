@@ -17,6 +17,7 @@ from dispatcher.api.app import create_app
 from dispatcher.api.serve import serve
 from dispatcher.case import Share, State
 from dispatcher.store.store import Store
+from vision.pictures import FolderEvidence
 from vision.sighting import Evidence
 
 pytestmark = pytest.mark.browser
@@ -57,7 +58,7 @@ def picture(tmp_path):
 
 @pytest.fixture
 def server(store, areas, tmp_path):
-    with serve(create_app(store, areas, evidence=tmp_path), port=0) as serving:
+    with serve(create_app(store, areas, evidence=FolderEvidence(tmp_path)), port=0) as serving:
         yield serving
 
 
@@ -118,7 +119,7 @@ def test_a_row_tells_what_where_how_sure_and_when(page, store, make_case, make_e
 
 
 def test_nothing_is_lost_while_the_connection_is_down(browser, store, areas, tmp_path, make_case, make_event):
-    app = create_app(store, areas, evidence=tmp_path)
+    app = create_app(store, areas, evidence=FolderEvidence(tmp_path))
     first = serve(app, port=0)
     port = int(first.url.rpartition(":")[2])
     context = browser.new_context()
@@ -132,7 +133,7 @@ def test_nothing_is_lost_while_the_connection_is_down(browser, store, areas, tmp
     assert page.inner_text("#link") == "重连中"
     store.append((), [make_event(case=make_case("meanwhile"))])
     store.append((), [make_event("closed", case=make_case("before", state=State.CLOSED, closed_at=NOON))])
-    with serve(create_app(store, areas, evidence=tmp_path), port=port):
+    with serve(create_app(store, areas, evidence=FolderEvidence(tmp_path)), port=port):
         page.wait_for_selector("#link[data-link=live]")
         page.wait_for_selector("li[data-case=meanwhile]")
         page.wait_for_selector("li[data-case=before][data-state=closed]")
@@ -151,7 +152,7 @@ def test_changes_that_come_together_are_drawn_in_order(page, store, make_case, m
 
 def test_a_server_with_another_store_is_read_anew(browser, store, areas, tmp_path, make_case, make_event):
     store.append((), [make_event(case=make_case(f"old-{n}")) for n in range(3)])
-    first = serve(create_app(store, areas, evidence=tmp_path), port=0)
+    first = serve(create_app(store, areas, evidence=FolderEvidence(tmp_path)), port=0)
     port = int(first.url.rpartition(":")[2])
     context = browser.new_context()
     page = context.new_page()
@@ -161,7 +162,7 @@ def test_a_server_with_another_store_is_read_anew(browser, store, areas, tmp_pat
     first.stop()
     with Store.open(f"sqlite:///{tmp_path / 'other.db'}") as other:
         other.append((), [make_event(case=make_case("new"))])
-        with serve(create_app(other, areas, evidence=tmp_path), port=port):
+        with serve(create_app(other, areas, evidence=FolderEvidence(tmp_path)), port=port):
             page.wait_for_selector("li[data-case=new]")
             assert rows(page) == ["new"]
             context.close()

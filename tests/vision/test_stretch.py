@@ -14,9 +14,10 @@ from ingest.geo import distance_m, latlon_from_offset
 from ingest.rejected import Rejected
 from models.taxonomy import Taxonomy
 from vision.camera import Camera, picture_from_road, road_from_ground
+from vision.reel import Output
 from vision.sighting import Evidence, Pass, Sighting, parse_pass, parse_sighting
 from vision.stretch import Found
-from vision.worker import Output, Worker
+from vision.worker import Worker
 
 START = datetime(2026, 11, 20, 8, tzinfo=UTC)
 HOME = (22.54, 114.06)

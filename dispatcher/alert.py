@@ -1,0 +1,85 @@
+"""Case events and alerts on the wire: what topics `cases` and `alerts` carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from dispatcher.area import Areas
+from dispatcher.case import CaseEvent
+from ingest.envelope import Envelope
+from ingest.frame import derived_id, rfc3339
+from models.taxonomy import Taxonomy
+
+SOURCE = "/dispatcher"
+ALERT_TYPE = "cn.jiexun.alert.v1"
+INSIDE = frozenset({"suspected", "dismissed"})  # events of candidates: for the page, they never go out
+
+
+def case_envelope(event: CaseEvent) -> Envelope | None:
+    """For topic `cases` (key: case id); None for an event that stays inside. Repeats have the same id and bytes."""
+    if event.event in INSIDE:
+        return None
+    return Envelope(
+        id=event.id,
+        type=f"cn.jiexun.case.{event.event}.v1",
+        source=SOURCE,
+        time=event.at,
+        data=event.document(),
+    )
+
+
+def alert_envelopes(event: CaseEvent, areas: Areas, taxonomy: Taxonomy) -> Iterator[tuple[str, Envelope]]:
+    """For topic `alerts`: (recipient, which is the key; envelope), one for each that the event is told to.
+
+    Ids are derived from event and recipient, so that a repeat is known to whoever reads it.
+    """
+    for recipient in event.recipients:
+        yield (
+            recipient,
+            Envelope(
+                id=derived_id("alert", event.id, recipient),
+                type=ALERT_TYPE,
+                source=SOURCE,
+                time=event.at,
+                data=_said(event, recipient, areas, taxonomy),
+            ),
+        )
+
+
+def _said(event: CaseEvent, recipient: str, areas: Areas, taxonomy: Taxonomy) -> dict[str, Any]:
+    """What an officer needs to see: what, where, how sure, whose, and the picture."""
+    case = event.case
+    matter = taxonomy.by_code[case.matter]
+    told = case.document()
+    return {
+        "case": case.id,
+        "event": event.event,
+        "recipient": recipient,
+        "recipient_name": areas.name(recipient),
+        "at": rfc3339(event.at),
+        "matter_zh": matter.name,
+        "matter_en": matter.name_en,
+        "also_told": [other for other in event.recipients if other != recipient],
+        **{name: told[name] for name in _OF_THE_CASE},
+    }
+
+
+_OF_THE_CASE = (
+    "kind",
+    "matter",
+    "state",
+    "lat",
+    "lon",
+    "covariance_m2",
+    "probability",
+    "first_seen_at",
+    "last_seen_at",
+    "opened_at",
+    "closed_at",
+    "episode",
+    "previous",
+    "owners",
+    "passes",
+    "evidence",
+)

@@ -1,0 +1,98 @@
+"""Snapshot: what an engine knows, as JSON, so that a dispatcher with a long history need not read all of it to start.
+
+Positions, beliefs and indexes follow from it and are made anew. Numbers come back exactly as they were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any
+
+from dispatcher.belief import Look
+from dispatcher.case import Alert, Share, State
+from dispatcher.engine import Engine
+from dispatcher.place import Episode, Place
+from ingest.frame import parse_rfc3339, rfc3339
+from vision.sighting import parse_sighting
+
+FORMAT = "1"  # raised when an engine decides otherwise: then the inputs are read again
+
+
+def mark(areas: str | None) -> str:
+    """Under what a snapshot was taken: one of another format, or of other areas, is of no use."""
+    return f"{FORMAT}-{hashlib.sha256((areas or '').encode()).hexdigest()[:24]}"
+
+
+def dumped(engine: Engine) -> dict[str, Any]:
+    """Everything an engine knows, but for which inputs it has read: the store knows them."""
+    return {
+        "clock": None if engine.clock is None else rfc3339(engine.clock),
+        "places": [_place(place) for place in engine.places()],
+        "anchors": {id: [s.document() for s in sightings] for id, sightings in engine.anchors().items()},
+    }
+
+
+def load(engine: Engine, doc: dict[str, Any]) -> None:
+    """Bring a fresh engine to where `dumped` left the other. Raises ValueError or KeyError for what is no snapshot."""
+    engine.adopt(
+        [_place_of(place) for place in doc["places"]],
+        {id: [parse_sighting(data) for data in sightings] for id, sightings in doc["anchors"].items()},
+        _time_of(doc["clock"]),
+    )
+
+
+def _place(place: Place) -> dict[str, Any]:
+    return {
+        "id": place.id,
+        "kind": place.kind,
+        "matter": place.matter,
+        "episodes": [_episode(episode) for episode in place.episodes],
+    }
+
+
+def _place_of(doc: dict[str, Any]) -> Place:
+    return Place(doc["id"], doc["kind"], doc["matter"], [_episode_of(episode) for episode in doc["episodes"]])
+
+
+def _episode(episode: Episode) -> dict[str, Any]:
+    return {
+        "id": episode.id,
+        "number": episode.number,
+        "previous": episode.previous,
+        "state": str(episode.state),
+        "sightings": [sighting.document() for sighting in episode.sightings],
+        "looks": [[rfc3339(look.at), look.pass_id, look.seen, look.detectable] for look in episode.looks],
+        "opened_at": _text(episode.opened_at),
+        "closed_at": _text(episode.closed_at),
+        "probability": episode.probability,
+        "alerts": [alert.document() for alert in episode.alerts],
+        "owners": [share.document() for share in episode.owners],
+        "position": [*episode.position[:2], list(episode.position[2])],
+    }
+
+
+def _episode_of(doc: dict[str, Any]) -> Episode:
+    lat, lon, (ee, en, nn) = doc["position"]
+    return Episode(
+        id=doc["id"],
+        number=doc["number"],
+        previous=doc["previous"],
+        state=State(doc["state"]),
+        sightings=[parse_sighting(data) for data in doc["sightings"]],
+        looks=[Look(parse_rfc3339(at), pass_id, seen, clear) for at, pass_id, seen, clear in doc["looks"]],
+        opened_at=_time_of(doc["opened_at"]),
+        closed_at=_time_of(doc["closed_at"]),
+        probability=doc["probability"],
+        alerts=[Alert(told["recipient"], told["event"], parse_rfc3339(told["at"])) for told in doc["alerts"]],
+        owners=tuple(Share(share["area"], share["p"]) for share in doc["owners"]),
+        position=(lat, lon, (ee, en, nn)),
+    )
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else rfc3339(time)
+
+
+def _time_of(text: str | None) -> datetime | None:
+    return None if text is None else parse_rfc3339(text)

@@ -1,0 +1,155 @@
+"""Commands of `bench`: what they measure is in `benchmarks/`, which is imported only when asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jiexun.options import Json, SaveResult, explained
+
+bench_app = typer.Typer(
+    no_args_is_help=True, help="Measure, on this machine. Every number in the README comes from here."
+)
+
+
+@bench_app.command("hotpath")
+def bench_hotpath(
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every way.")] = 15,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Pictures a second from JPEG bytes to detections, beside ultralytics, the bare engine and the machine's limit.
+
+    Examples:
+
+        jiexun bench hotpath --json
+    """
+    with explained():
+        from benchmarks.hotpath import main as hotpath
+
+        hotpath(json=json, rounds=rounds, save=save)
+
+
+@bench_app.command("latency")
+def bench_latency(
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of each load.")] = 8.0,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Milliseconds from bytes to detections against offered load, up to saturation and past it.
+
+    Examples:
+
+        jiexun bench latency --json
+    """
+    with explained():
+        from benchmarks.latency import main as latency
+
+        latency(json=json, seconds=seconds, save=save)
+
+
+@bench_app.command("memory")
+def bench_memory(
+    frames: Annotated[int, typer.Option(min=1, help="Pictures to look at.")] = 100_000,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Whether the hot path's memory stays flat.
+
+    Examples:
+
+        jiexun bench memory --frames 10000 --json
+    """
+    with explained():
+        from benchmarks.memory import main as memory
+
+        memory(json=json, frames=frames, save=save)
+
+
+@bench_app.command("gate")
+def bench_gate(
+    pictures: Annotated[list[Path] | None, typer.Option(help="A further folder of good pictures.")] = None,
+    count: Annotated[int, typer.Option(min=1, help="Pictures of each folder that are degraded.")] = 70,
+    save: Annotated[bool, typer.Option("--save", help="Write benchmarks/results/gate.json.")] = False,
+    json: Json = False,
+) -> None:
+    """What the quality gate drops of good and of degraded pictures, and what it costs.
+
+    Examples:
+
+        jiexun bench gate
+
+        jiexun bench gate --pictures streetscape/images/test --pictures vehicle_frames/images --json
+    """
+    with explained():
+        from benchmarks.gate import main as gate
+
+        gate(json=json, folders=pictures or (), count=count, save=save)
+
+
+@bench_app.command("stream")
+def bench_stream(
+    json: Json = False,
+    repeats: Annotated[int, typer.Option(min=1, help="Turns of each path.")] = 6,
+    turn: Annotated[int, typer.Option(min=16, help="Frames of a turn.")] = 160,
+    transported: Annotated[int, typer.Option(min=1, help="Frames read for the transport alone.")] = 4000,
+) -> None:
+    """What is left of the hot path's speed when frames come through Kafka; and the transport alone.
+
+    Starts a Kafka of its own and stops it.
+
+    Examples:
+
+        jiexun bench stream --json
+    """
+    with explained():
+        from benchmarks.stream import main as stream
+
+        stream(json=json, repeats=repeats, turn=turn, transported=transported)
+
+
+@bench_app.command("faults")
+def bench_faults(
+    seed: Annotated[int, typer.Option(help="Decides pictures, order and the moments of the kills.")] = 20261124,
+    only: Annotated[list[str] | None, typer.Option("--only", help="A fault by name; may be repeated.")] = None,
+    json: Json = False,
+    vehicles: Annotated[int, typer.Option(min=2, help="Of a run, 100 frames each.")] = 20,
+    keep: Annotated[Path | None, typer.Option(help="Keep the drive, stores and logs in this new folder.")] = None,
+) -> None:
+    """Kill, freeze, restart and mislead the stream, and compare its cases and alerts with an undisturbed run, by ids.
+
+    Starts brokers, workers and a dispatcher of its own. `disk-full` mounts a small file system, as only root may.
+
+    Examples:
+
+        jiexun bench faults --json
+
+        jiexun bench faults --only worker-kill9 --vehicles 4
+    """
+    with explained():
+        from benchmarks.faults import main as faults
+
+        faults(seed=seed, only=only or [], json=json, vehicles=vehicles, keep=keep)
+
+
+@bench_app.command("city")
+def bench_city(
+    json: Json = False,
+    vehicles: Annotated[int, typer.Option(min=1, help="Each takes a frame in ten seconds.")] = 5000,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long they drive.")] = 150.0,
+    seed: Annotated[int, typer.Option(help="Decides the city and its traffic.")] = 1,
+) -> None:
+    """One dispatcher and what a city's vehicles see: delay from sighting to alert, memory over time.
+
+    Starts a Kafka and a dispatcher of its own.
+
+    Examples:
+
+        jiexun bench city --json
+    """
+    with explained():
+        from benchmarks.city import main as city
+
+        city(json=json, vehicles=vehicles, seconds=seconds, seed=seed)
