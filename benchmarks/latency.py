@@ -172,7 +172,9 @@ def table(result: dict[str, Any]) -> str:
             f"{row['rss_growth_mb']:>+9.1f}"
             for row in one["loads"]
         ]
-    rows.append(f"{result['engine']} · {result['processor']}, {result['cores']} cores · load before {result['load_before']}")
+    rows.append(
+        f"{result['engine']} · {result['processor']}, {result['cores']} cores · load before {result['load_before']}"
+    )
     rows.append(f"{result['date']} · commit {result['commit']}")
     return "\n".join(rows)
 
