@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,14 @@ FOUND_IOU = 0.5
 RESULTS = Path(__file__).parent / "results"
 
 
+@dataclass(frozen=True, slots=True)
+class GoodOne:
+    """A picture as it is, and what the model finds in it."""
+
+    image: Image
+    xyxy: list[list[float]]
+
+
 def main(*, json: bool = False, folders: Sequence[Path] = (), count: int = DEGRADED, save: bool = False) -> None:
     """Measure; the table goes to standard error, with `json` one line to standard output.
 
@@ -45,10 +54,11 @@ def main(*, json: bool = False, folders: Sequence[Path] = (), count: int = DEGRA
     card = find_card("streetscape-v1")
     detector = Detector(card)
     rng = np.random.default_rng(SEED)
+    good_ones = [_read(file, detector) for file in _spread(sources, count)]
     document = {
         "benchmark": "gate",
         "good": [{"folder": name} | good(files) for name, files in sources.items()],
-        "degraded": [degraded(one, list(_spread(sources, count)), detector, rng) for one in DEGRADATIONS],
+        "degraded": [degraded(one, good_ones, detector, rng) for one in DEGRADATIONS],
         "cost": cost(),
         "seed": SEED,
         "qualities": list(QUALITIES),
@@ -82,37 +92,38 @@ def good(files: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def degraded(one: Degradation, files: Sequence[Path], detector: Detector, rng: np.random.Generator) -> dict[str, Any]:
+def degraded(
+    one: Degradation, pictures: Sequence[GoodOne], detector: Detector, rng: np.random.Generator
+) -> dict[str, Any]:
     """How many of these pictures are dropped when that happens to them, and what could be found in them."""
     faults: Counter[str] = Counter()
     before, after = 0, 0
-    for file in files:
-        image = cv2.imread(str(file))
-        if image is None:
-            raise FileNotFoundError(f"{file} does not decode")
-        sharp = np.asarray(image, np.uint8)
-        jpeg = encoded(one.change(sharp, rng), int(rng.choice(QUALITIES)))
-        fault = fault_of(jpeg, (sharp.shape[1], sharp.shape[0]))
+    for picture in pictures:
+        jpeg = encoded(one.change(picture.image, rng), int(rng.choice(QUALITIES)))
+        fault = fault_of(jpeg, (picture.image.shape[1], picture.image.shape[0]))
         if fault is not None:
             faults[str(fault)] += 1
-        there, again = _found(detector, sharp, jpeg)
-        before, after = before + there, after + again
+        (again,) = detector.detect_jpegs([jpeg])
+        before += len(picture.xyxy)
+        if isinstance(again, Detections):
+            after += sum(any(_iou(a, b) >= FOUND_IOU for b in again.xyxy.tolist()) for a in picture.xyxy)
     return {
         "name": one.name,
         "useless": one.useless,
-        "pictures": len(files),
-        "dropped": round(faults.total() / len(files), 4),
+        "pictures": len(pictures),
+        "dropped": round(faults.total() / len(pictures), 4),
         "faults": dict(faults),
         "found_again": round(after / before, 4) if before else None,
     }
 
 
-def _found(detector: Detector, sharp: Image, jpeg: bytes) -> tuple[int, int]:
-    """(things found in the sharp picture, those of them found in the other too)."""
-    (there,), (again,) = detector.detect([sharp]), detector.detect_jpegs([jpeg])
-    if not isinstance(again, Detections) or not len(there.score):
-        return len(there.score), 0
-    return len(there.score), sum(any(_iou(a, b) >= FOUND_IOU for b in again.xyxy.tolist()) for a in there.xyxy.tolist())
+def _read(file: Path, detector: Detector) -> GoodOne:
+    image = cv2.imread(str(file))
+    if image is None:
+        raise FileNotFoundError(f"{file} does not decode")
+    sharp = np.asarray(image, np.uint8)
+    (there,) = detector.detect([sharp])
+    return GoodOne(sharp, there.xyxy.tolist())
 
 
 def _iou(a: list[float], b: list[float]) -> float:

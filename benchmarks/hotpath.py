@@ -29,9 +29,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import machine
+from benchmarks.plot import Words, bars
+from benchmarks.street_km import Cost, gate_cost_s, sample_way, street_km
 from benchmarks.street_pictures import SAMPLE, SIZES_WH, pictures
 from benchmarks.ways import Way, ways
 from models.card import Card, find_card
+from vision.engine import cores
 
 ROUNDS = 15
 WEAK = 1.02  # c over d above which d was no limit
@@ -57,6 +60,7 @@ def main(*, json: bool = False, sample: Path = SAMPLE, rounds: int = ROUNDS, sav
         **{key: with_spread["1080p"][key] for key in RATIOS},
         "map50_loss": map50_loss(card),
         "fps": with_spread["1080p"]["ways"]["c"]["fps"],
+        "street_km_per_core_hour": street_km(sample_way(sample), cost(with_spread["1080p"], sample)),
         "sizes": with_spread,
         "rounds": rounds,
         "notes": sorted(notes),
@@ -66,6 +70,7 @@ def main(*, json: bool = False, sample: Path = SAMPLE, rounds: int = ROUNDS, sav
     print(table(result), file=sys.stderr)
     if save:
         (RESULTS / "hotpath.json").write_text(jsonlib.dumps(result, indent=1, ensure_ascii=False) + "\n", "utf8")
+        draw(result)
     if json:
         print(jsonlib.dumps(result, allow_nan=False, ensure_ascii=False))
     for name, row in with_spread.items():
@@ -118,6 +123,22 @@ def map50_loss(card: Card) -> float:
     return round(float(card.metrics["test_fp32"]["map50"] - card.metrics["test"]["map50"]), 4)
 
 
+def cost(figures: dict[str, Any], sample: Path) -> Cost:
+    """What a frame of 1080p costs: on the shipped path as just measured, and at the gate."""
+    gate_s = gate_cost_s(pictures(sample, SIZES_WH["1080p"]), SIZES_WH["1080p"])
+    return Cost(fps=figures["ways"]["c"]["fps"], cores=cores(), gate_s=gate_s)
+
+
+def draw(result: dict[str, Any]) -> None:
+    """The ways side by side."""
+    shown = [way for way in NAMES if all(way in size["ways"] for size in result["sizes"].values())]
+    values = {size: [row["ways"][way]["fps"] for way in shown] for size, row in result["sizes"].items()}
+    note = f"{result['engine']}, {result['processor']}, {result['cores']} cores, {result['date']}"
+    words = Words(title="Looking at JPEGs, one process", x="", y="pictures a second", note=note)
+    bars(RESULTS / "hotpath.png", [f"{way}: {SHORT[way]}" for way in shown], values, words)
+
+
+SHORT = {"a1": "ultralytics square", "a2": "ultralytics 384x640", "b": "bare engine", "c": "shipped path", "d": "limit"}
 NAMES = {
     "a1": "ultralytics predict, 640 × 640",
     "a2": "ultralytics predict, 384 × 640",
@@ -143,6 +164,8 @@ def table(result: dict[str, Any]) -> str:
         for key, other in RATIOS.items():
             ratio = "not measured" if size[key] is None else f"{size[key]:.3f}  ({size[f'{key}_spread']})"
             lines.append(f"  c/{other}: {ratio}")
+    for name, km in result["street_km_per_core_hour"].items():
+        lines.append(f"street-km per core-hour, {name.replace('_', ' ')}: {km:,.1f}")
     lines.append(f"mAP50 lost against the float file on the test split: {result['map50_loss']:.4f}")
     lines += result["notes"]
     lines.append(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json as jsonlib
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -38,6 +39,7 @@ def main(
     *, json: bool = False, seconds: float = SECONDS, loads: Sequence[float] = LOADS, save: bool = False
 ) -> dict[str, Any]:
     """Measure; the table goes to standard error, one line of JSON to standard output with `json`."""
+    load = round(os.getloadavg()[0], 2)  # of the minute before: much above 0, and others were at work too
     card = find_card("streetscape-v1")
     jpegs = pictures(SAMPLE, SIZES_WH["1080p"])
     rng = np.random.default_rng(0)
@@ -51,6 +53,7 @@ def main(
             name: arrangement(card, layout, jpegs, loads, seconds, rng) for name, layout in arrangements.items()
         },
         "seconds": seconds,
+        "load_before": load,
         **machine(card),
     }
     print(table(result), file=sys.stderr)
@@ -169,7 +172,10 @@ def table(result: dict[str, Any]) -> str:
             f"{row['rss_growth_mb']:>+9.1f}"
             for row in one["loads"]
         ]
-    rows.append(f"{result['engine']} · {result['processor']}, {result['cores']} cores · {result['date']}")
+    rows.append(
+        f"{result['engine']} · {result['processor']}, {result['cores']} cores · load before {result['load_before']}"
+    )
+    rows.append(f"{result['date']} · commit {result['commit']}")
     return "\n".join(rows)
 
 

@@ -1,15 +1,16 @@
 """What does it cost to make boxes of a net's raw output, and how does suppression grow with the number of candidates?
 
-`python -m benchmarks.postprocess [--save] [--json]`. Raw outputs are made up: as many anchors as an input of 384 × 640 or
-640 × 640 has, a few of them above the floor. Suppression runs on boxes of 3 classes, scattered and in clusters of about
-15 around a thing, and beside it the plain way, a loop that settles one box after the other, and torchvision's compiled
-`batched_nms` where it is installed. The ways take turns; times are of one call, warm, in one thread.
+`python -m benchmarks.postprocess [--save] [--json]`. Raw outputs are made up: as many anchors as an input of 384 × 640
+or 640 × 640 has, a few of them above the floor. Suppression runs on boxes of 3 classes, scattered and in clusters of
+about 15 around a thing. Beside it run the plain way, a loop that settles one box after the other, and where it is
+installed torchvision's compiled `batched_nms`. The ways take turns; times are of one call, warm, in one thread.
 """
 
 from __future__ import annotations
 
 import argparse
 import json as jsonlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -42,13 +43,14 @@ Work = Callable[[], object]
 
 def main(*, json: bool = False, save: bool = False, seconds: float = 1.0) -> dict[str, Any]:
     """Measure; the table goes to standard error, one line of JSON to standard output. `seconds` a row."""
+    load = round(os.getloadavg()[0], 2)  # much above 0, and others were at work too
     pictures = [row(seconds, {"ours": picture(name, n)}, output=name, found=n) for name in OUTPUTS for n in FOUND]
     boxes = [
         row(seconds, ways(made(count, clusters=clusters)), boxes="clusters" if clusters else "scattered", count=count)
         for count in COUNTS
         for clusters in (False, True)
     ]
-    result = {"benchmark": "postprocess", "pictures": pictures, "suppression": boxes, **machine()}
+    result = {"benchmark": "postprocess", "pictures": pictures, "suppression": boxes, "load_before": load, **machine()}
     if save:
         OUT.write_text(jsonlib.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf8")
     if not json:
@@ -144,7 +146,8 @@ def table(result: dict[str, Any]) -> str:
     for one in result["suppression"]:
         theirs = f"{one['torchvision_ms']:.3f}" if "torchvision_ms" in one else "–"
         lines.append(f"{one['boxes']:30}{one['count']:>10}{one['ours_ms']:>10.3f}{one['loop_ms']:>10.3f}{theirs:>14}")
-    return "\n".join([*lines, f"{result['processor']}, one thread · commit {result['commit']} · {result['date']}"])
+    where = f"{result['processor']}, one thread, load before {result['load_before']}"
+    return "\n".join([*lines, f"{where} · commit {result['commit']} · {result['date']}"])
 
 
 def command() -> None:

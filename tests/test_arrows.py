@@ -56,9 +56,12 @@ def test_the_dispatcher_does_without_the_vision_libraries(library: str) -> None:
     assert not any(file.startswith(("dispatcher/", "models/")) for file in users - TRAINING)
 
 
+MEASURED_BESIDE = {"benchmarks/ways.py"}  # imports ultralytics where it is installed, to be compared with it
+
+
 @pytest.mark.parametrize("library", ["torch", "ultralytics"])
 def test_only_training_imports_what_training_needs(library: str) -> None:
-    assert importers(library) <= TRAINING
+    assert importers(library) <= TRAINING | MEASURED_BESIDE
 
 
 @pytest.mark.parametrize(

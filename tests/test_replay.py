@@ -283,7 +283,7 @@ def test_a_missing_or_damaged_model_ends_the_run_with_what_to_do(
 ) -> None:
     models = tmp_path / "models"
     shutil.copytree(SAMPLE.parents[1] / "models" / "streetscape-v1", models / "streetscape-v1")
-    weights = models / "streetscape-v1" / "model.onnx"
+    weights = models / "streetscape-v1" / "model.int8.onnx"  # what a CPU runs
     data = weights.read_bytes()
     weights.unlink()
     if damage == "truncated":

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.detections import Detections
-from vision.heads import HEADS, Floats, Head, ShapeHw
+from vision.heads import Floats, Head, ShapeHw
 from vision.letterbox import Letterbox
 
 IOU = 0.7  # boxes of a class that overlap more are one thing; as ultralytics
@@ -21,21 +19,11 @@ BLOCK = 128  # boxes compared with all others at a time: more would not stay in 
 Indices = NDArray[np.int64]
 
 
-def detections(
-    raw: Floats, letterboxes: Sequence[Letterbox], floor: Floats, head: str, shape_hw: ShapeHw
-) -> list[Detections]:
-    """A batch's raw output, one entry a picture, as boxes in the pixels of each source picture, best first.
+def one_picture(raw: Floats, letterbox: Letterbox, floor: Floats, head: Head, shape_hw: ShapeHw) -> Detections:
+    """One picture's raw output as boxes in the pixels of the source picture, best first.
 
     `floor` (C,) is by class: scores above it count. `shape_hw` is that of the input.
     """
-    layout = HEADS[head]
-    return [
-        one_picture(one, letterbox, floor, layout, shape_hw) for one, letterbox in zip(raw, letterboxes, strict=True)
-    ]
-
-
-def one_picture(raw: Floats, letterbox: Letterbox, floor: Floats, head: Head, shape_hw: ShapeHw) -> Detections:
-    """One picture's raw output as boxes in the pixels of the source picture, best first."""
     found = head.read(raw, floor, shape_hw)
     if not len(found):
         return found

@@ -3,9 +3,9 @@
     python -m vision.quantise models/streetscape-v1/model.onnx models/streetscape-v1/model.int8.onnx --data PICTURES
 
 Static, QDQ, per channel: weights int8, activations uint8, ranges from pictures of the training split, letterboxed as
-the hot path does, without the outermost hundred-thousandth. Only what goes *into* a convolution is quantised: what comes out of it stays
-float until its activation function is through, which OpenVINO computes inside the convolution. The last convolutions,
-whose output is boxes and scores, and everything that is no convolution stay float.
+the hot path does, without the outermost hundred-thousandth. Only what goes *into* a convolution is quantised: what
+comes out of it stays float until its activation function is through, which OpenVINO computes inside the convolution.
+The last convolutions, whose output is boxes and scores, and everything that is no convolution stay float.
 
 Needs `onnx` (the dev and train extras).
 """

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vision.batch import Batch, portions
+from vision.batch import bucket_for, unit_planes
 from vision.letterbox import Letterbox
 
 SHAPE = (384, 640)
@@ -75,20 +75,18 @@ def test_a_mark_in_the_picture_is_found_where_the_geometry_says(height: int, wid
     assert (slot[bars] == 114).all()
 
 
-def test_a_batch_holds_rgb_from_0_to_1_channel_by_channel() -> None:
-    batch = Batch(2, SHAPE)
+def test_planes_hold_rgb_from_0_to_1_channel_by_channel() -> None:
+    canvas = np.zeros((2, *SHAPE, 3), np.uint8)
     blue = np.zeros((384, 640, 3), np.uint8)
     blue[..., 0] = 255  # BGR
-    batch.fill(1, blue, Letterbox.fit((640, 384), SHAPE))
-    tensor = batch.tensor(2)
+    Letterbox.fit((640, 384), SHAPE).place(blue, canvas[1])
+    tensor = unit_planes(canvas)
     assert tensor.shape == (2, 3, 384, 640)
     assert tensor.dtype == np.float32
     assert [float(tensor[1, channel].min()) for channel in range(3)] == [0.0, 0.0, 1.0]
     assert [float(tensor[1, channel].max()) for channel in range(3)] == [0.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    ("count", "sizes"), [(0, []), (1, [1]), (3, [2, 1]), (7, [4, 2, 1]), (8, [8]), (21, [8, 8, 4, 1])]
-)
-def test_any_number_of_pictures_is_cut_into_the_few_sizes_there_are(count: int, sizes: list[int]) -> None:
-    assert portions(count) == sizes
+@pytest.mark.parametrize(("count", "bucket"), [(1, 1), (2, 2), (3, 4), (4, 4), (7, 8), (8, 8), (21, 8)])
+def test_pictures_ride_in_the_smallest_bucket_that_holds_them(count: int, bucket: int) -> None:
+    assert bucket_for(count) == bucket

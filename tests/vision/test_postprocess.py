@@ -6,7 +6,7 @@ import pytest
 from vision.detections import Detections
 from vision.heads import HEADS, Head, xywh_scores
 from vision.letterbox import Letterbox
-from vision.postprocess import MAX_CANDIDATES, MAX_DETECTIONS, detections, iou_matrix, one_picture, suppressed
+from vision.postprocess import MAX_CANDIDATES, MAX_DETECTIONS, iou_matrix, one_picture, suppressed
 
 SHAPE_HW = (384, 640)
 SAME = Letterbox.fit((640, 384), SHAPE_HW)  # source pixels are input pixels
@@ -16,7 +16,9 @@ def test_nothing_in_gives_nothing_out() -> None:
     left = suppressed(Detections.empty())
     assert len(left) == 0
     assert left.xyxy.shape == (0, 4)
-    assert detections(np.zeros((0, 7, 5040), np.float32), [], np.zeros(3, np.float32), "xywh-scores", SHAPE_HW) == []
+    raw, floor = np.zeros((7, 5040), np.float32), np.full(3, 0.25, np.float32)
+    found = one_picture(raw, SAME, floor, HEADS["xywh-scores"], SHAPE_HW)
+    assert (len(found), found.xyxy.shape, found.label.dtype) == (0, (0, 4), np.int64)
 
 
 @pytest.mark.parametrize(
@@ -34,14 +36,13 @@ def test_overlap_is_intersection_over_union(other: list[float], expected: float)
     assert iou_matrix(first, np.array([other], np.float32))[0, 0] == pytest.approx(expected)
 
 
-def test_each_picture_of_a_batch_gets_its_own_boxes_in_its_own_pixels() -> None:
-    raw = np.zeros((2, 7, 3), np.float32)
-    raw[0, :, 1] = [320, 192, 64, 36, 0, 0.8, 0]
-    letterboxes = [Letterbox.fit((1920, 1080), SHAPE_HW), Letterbox.fit((640, 640), SHAPE_HW)]
-    first, second = detections(raw, letterboxes, np.full(3, 0.5, np.float32), "xywh-scores", SHAPE_HW)
-    np.testing.assert_allclose(first.xyxy, [[960 - 96, 540 - 54, 960 + 96, 540 + 54]], atol=1e-3)
-    assert first.label.tolist() == [1]
-    assert len(second) == 0
+def test_boxes_are_in_the_pixels_of_the_source() -> None:
+    raw = np.zeros((7, 3), np.float32)
+    raw[:, 1] = [320, 192, 64, 36, 0, 0.8, 0]
+    letterbox = Letterbox.fit((1920, 1080), SHAPE_HW)
+    found = one_picture(raw, letterbox, np.full(3, 0.5, np.float32), HEADS["xywh-scores"], SHAPE_HW)
+    np.testing.assert_allclose(found.xyxy, [[960 - 96, 540 - 54, 960 + 96, 540 + 54]], atol=1e-3)
+    assert found.label.tolist() == [1]
 
 
 def test_what_is_found_outlives_the_output_it_was_read_from() -> None:
