@@ -27,7 +27,7 @@ from world import (
 
 from ingest.frame import Frame
 from ingest.memory import MemoryBus
-from ingest.reader import Reader
+from ingest.reader import SETTLE_S, Reader
 from ingest.record import Record
 from ingest.topics import FRAMES
 from ingest.watch import Unwatched
@@ -286,7 +286,7 @@ def test_nothing_leaves_early_while_the_broker_is_away() -> None:
     city.broker.answers = False
     member.rest(30.0)
     city.broker.answers = True
-    member.rest(1.0)
+    member.rest(SETTLE_S)
     assert not city.sightings()
     member.rest(5.0)
     assert len(city.sightings()) == 1
