@@ -168,6 +168,16 @@ def test_frames_out_of_order_whose_sender_says_nothing_are_held_when_asked_to() 
     assert city.results() == EXPECTED
 
 
+def test_frames_that_come_backwards_and_say_nothing_make_many_passes_and_fill_no_memory() -> None:
+    frames = drive("bus-1", until_m=400)
+    city = City()
+    city.publish(records(reversed(frames), said=False))
+    member = city.worker().rest(1.0)
+    assert len(city.sent("passes")) >= len(frames) - 16
+    member.finish()
+    assert len(city.sent("passes")) == len(frames)
+
+
 @pytest.mark.parametrize("said", [True, False])
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_stretch_that_comes_two_hours_late_gives_the_same_sightings(said: bool, killed: bool) -> None:
