@@ -67,8 +67,18 @@ def main(*, json: bool = False, vehicles: int = VEHICLES, seconds: float = SECON
                 caught_up = crew.settle(ids, patience_s=CAUGHT_UP_S)
             crew.rest()
             crew.stop(DISPATCHER)
+            stored = crew.database.stat().st_size
             delays = list(alert_delays(crew.cluster))
-    result = summary(city, due, seconds, delays, watch) | {"behind_at_end": behind, "caught_up": caught_up} | where()
+    result = (
+        summary(city, due, seconds, delays, watch)
+        | {
+            "behind_at_end": behind,
+            "caught_up": caught_up,
+            "store_bytes": stored,
+            "store_bytes_per_sighting": round(stored / max(1, sum(isinstance(one.item, Sighting) for one in due))),
+        }
+        | where()
+    )
     if not json:
         print(table(result), file=sys.stderr)
     print(jsonlib.dumps(result, allow_nan=False))
@@ -180,6 +190,7 @@ def summary(city: City, due: list[Due], seconds: float, delays: list[float], wat
         "passes": len(due) - sightings,
         "sightings_per_s": round(sightings / seconds, 2),
         "passes_per_s": round((len(due) - sightings) / seconds, 2),
+        "disorder_share": round(sum(_is_disorder(one) for one in due) / max(1, sightings), 4),
         "pass_bytes": _mean_bytes([one for one in due if not isinstance(one.item, Sighting)]),
         "sighting_bytes": _mean_bytes([one for one in due if isinstance(one.item, Sighting)]),
         "alerts_timed": len(delays),
@@ -191,6 +202,10 @@ def summary(city: City, due: list[Due], seconds: float, delays: list[float], wat
         "dispatcher_core_share": round(watch.cpu_share, 4),
         "broker_core_share": round(watch.broker_cpu_share, 4),
     }
+
+
+def _is_disorder(due: Due) -> bool:
+    return isinstance(due.item, Sighting) and due.item.matter is not None
 
 
 def _mean_bytes(due: list[Due]) -> int:

@@ -23,6 +23,7 @@ from ingest.topics import TOPICS
 SESSION_S = 6.0  # the shortest that Kafka allows: a killed worker's frames are dealt to others after it
 DISPATCHER = "dispatcher"
 STOP_S = 60.0
+MOST_RESTARTS = 20
 QUIET_S = 3.0  # no alert for so long after the last decision: none will come
 
 
@@ -113,10 +114,12 @@ class Crew:
         os.kill(pid, signal.SIGCONT)
 
     def look_after(self) -> None:
-        """Start again what ended by itself."""
+        """Start again what ended by itself. Raises RuntimeError for what keeps ending."""
         for name, process in list(self._running.items()):
             if process.poll() is not None and self._running.get(name) is process:
                 self.restarts += 1
+                if self.restarts > MOST_RESTARTS:
+                    raise RuntimeError(f"{name} keeps ending: {self.said(name)[-1000:]}")
                 self.start(name)
                 time.sleep(1.0)
 

@@ -142,12 +142,15 @@ def measure_feeding(broker: Broker, folder: Path, repeats: int, turn: int) -> di
             fps["stream_with_evidence"].append(whole.turn(turn, pace))
     best = {name: round(median(values), 2) for name, values in fps.items()}
     cores = os.cpu_count() or 1
+    kept = [file.stat().st_size for file in folder.iterdir()]
     return {
         "ratio_to_hotpath": round(best["stream"] / best["hotpath"], 4),
         "ratio_with_evidence": round(best["stream_with_evidence"] / best["hotpath"], 4),
         "fps": best,
         "turns": {name: [round(value, 2) for value in values] for name, values in fps.items()},
         "frame_bytes": round(float(np.mean([len(jpeg) for jpeg in jpegs]))),
+        "evidence_bytes": round(float(np.mean(kept or [0]))),
+        "evidence_pictures_per_frame": round(len(kept) / max(1, whole.worked), 3),
         "broker_cpu_share": round(cost["broker"] / cost["wall"] / cores, 4),  # of the whole machine
         "publisher_cpu_share": round(cost["publisher"] / cost["wall"] / cores, 4),
         "loop_cpu_share": round(cost["loop"] / cost["wall"] / cores, 4),
@@ -173,6 +176,7 @@ class Lane:
         make_topics(self._cluster, few_partitions())
         self._watch = Turns()
         self.feed = Feed(self._cluster, jpegs)
+        self.worked = 0  # frames
         self._bus = KafkaBus(self._cluster, read=[FRAMES.name], group=GROUP)
         self._loop = FrameLoop(
             Reader(self._bus, self._watch),
@@ -194,6 +198,7 @@ class Lane:
 
     def turn(self, frames: int, per_s: float) -> float:
         """Publish and work on so many frames. Returns the frames a second. Raises RuntimeError when they stay away."""
+        self.worked += frames
         self._watch.at.clear()
         self.feed.send(frames, per_s)
         give_up = time.monotonic() + LATE_S

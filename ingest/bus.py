@@ -181,8 +181,9 @@ class KafkaBus:
         if topic not in self._limits:
             with self._asked(), _admin(self._cluster, self._client) as admin:
                 self._limits = {
-                    name: min(int(seen.config["max.message.bytes"]), BY_NAME[name].max_message_bytes)
+                    name: min(int(seen.config.get("max.message.bytes", most)), most)  # it may not be ours to know
                     for name, seen in _found(admin, self._cluster).items()
+                    if (most := BY_NAME[name].max_message_bytes)
                 }
         try:
             return self._limits[topic]
@@ -330,7 +331,7 @@ def _found(admin: Any, cluster: Cluster) -> dict[str, FoundTopic]:
         every[topic["name"]]: FoundTopic(
             partitions=len(topic["partitions"]),
             replicas=min(len(part["replica_nodes"]) for part in topic["partitions"]),
-            config={name: entry["value"] for name, entry in config[topic["name"]].items()},
+            config={name: entry["value"] for name, entry in config.get(topic["name"], {}).items()},
         )
         for topic in there
     }

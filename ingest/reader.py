@@ -14,9 +14,10 @@ from typing import TypeVar
 from ingest.record import Bus, Change, Partition, Rebalancing, Record, Retry
 from ingest.watch import Watch
 
-PROBE_S = 0.5  # how often the broker is asked how much there is still to be read
+PROBE_S = 0.3  # how often the broker is asked how much there is still to be read
 SLICE_S = 0.25  # waiting is done in slices, so that a stop is heard
 JUMP_S = 1.0  # more than this between two polls is time in which nobody listened
+SETTLE_S = 8.0  # after an outage senders take a while to find the broker again, too: nobody is silent yet
 JOINING_S = 30.0  # a group may take so long to deal its partitions
 GRACE_S = 20.0  # after a stop, how long what was begun is tried on
 
@@ -47,6 +48,7 @@ class Reader:
         self._began = self._polled = clock()
         self._probed = -PROBE_S
         self._heard = False
+        self._settled_at = -SETTLE_S  # until then time does not count
         self._dealt = False
         self._lag: dict[Partition, int] = {}
         self._near: set[Partition] = set()  # read to less than PROBE_S from their ends
@@ -193,6 +195,7 @@ class Reader:
 
     def _unheard(self, refusal: Retry) -> None:
         self._heard = False
+        self._settled_at = self._clock() + SETTLE_S
         self.idle_s = 0.0
         self._watch.blocked(str(refusal))
 
@@ -201,7 +204,7 @@ class Reader:
         passed, self._polled = min(now - self._polled, JUMP_S), now
         if records:
             self.idle_s = 0.0
-        if not self._heard:
+        if not self._heard or now < self._settled_at:
             return
         for place in self._attended:
             if place in self._near:

@@ -153,3 +153,21 @@ def bench_city(
         from benchmarks.city import main as city
 
         city(json=json, vehicles=vehicles, seconds=seconds, seed=seed)
+
+
+@bench_app.command("rebalance")
+def bench_rebalance(
+    json: Json = False, repeats: Annotated[int, typer.Option(min=1, help="Joins, and leaves.")] = 3
+) -> None:
+    """How long nobody reads a partition when a worker joins the group, or leaves it.
+
+    Starts a Kafka of its own and stops it.
+
+    Examples:
+
+        jiexun bench rebalance --json
+    """
+    with explained():
+        from benchmarks.rebalance import main as rebalance
+
+        rebalance(json=json, repeats=repeats)

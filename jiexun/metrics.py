@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -94,8 +95,8 @@ class Metrics(Unwatched):
         self._blocked.set(reason is not None)
 
     def read(self, records: Sequence[Record]) -> None:
-        for record in records:
-            self._read.labels(record.topic).inc()
+        for topic, n in Tally(record.topic for record in records).items():
+            self._read.labels(topic).inc(n)
 
     def queued(self, records: int, size_bytes: int) -> None:
         self._queue.set(records)

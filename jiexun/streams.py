@@ -144,12 +144,13 @@ def dispatch(
         Store.open(store or settings.store or default_store(settings)) as opened,
         watching(settings, "dispatcher", port=metrics_port) as process,
     ):
+        cluster = settings.cluster(kafka)
         lease = _lease(opened, process.watch)
         if lease is None:
             return
         known, warnings = _areas(opened, areas)
         print_warnings(warnings)
-        loop = _decide(settings.cluster(kafka), opened, lease, known, process.watch, until_idle)
+        loop = _decide(cluster, opened, lease, known, process.watch, until_idle)
         lease.release()
         if json:
             print(one_line(document(loop.engine, (), warnings=warnings)))

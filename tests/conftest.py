@@ -86,12 +86,13 @@ def ports() -> Callable[[], int]:
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real S3 server with the empty bucket `evidence`. Skips where none can be had; in CI that is a failure."""
+    """A real S3 server with the empty bucket `evidence`. Skips where none can be had; where it could, CI fails."""
     data = tmp_path_factory.mktemp("s3")
     command = [ROOT / "scripts/s3", "start", "--data", data, "--port", str(unused_port())]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        reason = f"no S3 server: {done.stderr.strip()}"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+        reason = f"NO REAL S3 SERVER, NOT TESTED: {done.stderr.strip()}"
+        can_be_had = any(map(shutil.which, ("go", "versitygw")))
+        pytest.fail(reason) if os.environ.get("CI") and can_be_had else pytest.skip(reason)
     yield done.stdout.splitlines()[-1]
     subprocess.run([ROOT / "scripts/s3", "stop", "--data", data], check=True)

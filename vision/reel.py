@@ -9,6 +9,8 @@ from ingest.frame import Frame
 from vision.sighting import Pass, Sighting
 from vision.stretch import Context, Found, Stretch, stale
 
+MOST_OPEN = 16  # passes of one camera at once, when its frames come in no order at all
+
 Output = tuple[datetime, Sighting | Pass]
 """What is sent, and the capture time of the frame that caused it."""
 
@@ -57,6 +59,8 @@ class Reel:
         if mine is None:
             mine = _Open(Stretch(self.context, frame), offset, offset)
             self._open.append(mine)
+            if len(self._open) > MOST_OPEN:
+                out += self._close(min(self._open, key=lambda open: open.last))
         mine.first, mine.last = min(mine.first, offset), max(mine.last, offset)
         return out + [(frame.time, sighting) for sighting in mine.stretch.see(frame, things)]
 

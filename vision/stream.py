@@ -14,15 +14,16 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from ingest.binding import Before, event_record, parse_before, parse_frame
+from ingest.binding import event_record, parse_before, parse_frame
 from ingest.deadletter import dead_letter
-from ingest.frame import Frame, parse_rfc3339
+from ingest.frame import Frame
 from ingest.mounting import parse_mounting
 from ingest.quality import fault_of
 from ingest.reader import Reader, Stopped
 from ingest.record import Change, Partition, Record
 from ingest.topics import FRAMES, PASSES, PROGRESS, SIGHTINGS
 from ingest.watch import Watch
+from vision.arrival import Arrival, named
 from vision.camera import Camera, camera_of
 from vision.fleet import Fleet, Key
 from vision.order import Looked
@@ -46,21 +47,8 @@ Results = list["list[Found] | ValueError"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
-    """A frame that was read and is to be worked on."""
-
-    key: Key
-    frame: Frame
-    camera: Camera
-    before: Before
-    record: Record  # without its value, which the frame has
-    at_s: float  # when it came, by its partition's clock
-    share: object  # a partition that is lost and gained again is another one
-
-
-@dataclass(frozen=True, slots=True)
 class _Running:
-    arrivals: list[_Arrival]
+    arrivals: list[Arrival]
     results: Future[tuple[Results, float]]
 
 
@@ -93,7 +81,7 @@ class FrameLoop:
             2, thread_name_prefix="detector"
         )  # one batch's end is the next one's start
         self._shares: dict[Partition, object] = {}
-        self._inbox: deque[_Arrival] = deque()
+        self._inbox: deque[Arrival] = deque()
         self._running: deque[_Running] = deque()
         self._next: dict[Partition, int] = {}  # offset after the last record read
         self._committed: dict[Partition, int] = {}
@@ -174,7 +162,7 @@ class FrameLoop:
         if share is None:
             return
         self._next[record.place] = record.offset + 1
-        key, time = _named(record)
+        key, time = named(record)
         if key is not None and time is not None and self._fleet.repeats(key, time):
             self._watch.repeated(record.topic)
             return
@@ -192,7 +180,7 @@ class FrameLoop:
             return
         lean = replace(record, value=b"")
         at_s = self._clock(record.partition)
-        self._inbox.append(_Arrival(key, frame, camera, parse_before(record), lean, at_s, share))
+        self._inbox.append(Arrival(key, frame, camera, parse_before(record), lean, at_s, share))
 
     def _skip(self, record: Record, key: Key | None, time: datetime | None) -> None:
         """Let nobody wait for a frame that cannot be used, where it can be said which one it is."""
@@ -230,7 +218,7 @@ class FrameLoop:
                 if self._ours(arrival):
                     self._take(arrival, result)
 
-    def _take(self, arrival: _Arrival, result: list[Found] | ValueError) -> None:
+    def _take(self, arrival: Arrival, result: list[Found] | ValueError) -> None:
         now_s = self._clock(arrival.key.partition)
         if isinstance(result, ValueError):
             self._reject(replace(arrival.record, value=arrival.frame.jpeg), str(result))
@@ -293,10 +281,10 @@ class FrameLoop:
 
     # What there is
 
-    def _ours(self, arrival: _Arrival) -> bool:
+    def _ours(self, arrival: Arrival) -> bool:
         return self._shares.get(arrival.record.place) is arrival.share
 
-    def _queue(self) -> Iterator[_Arrival]:
+    def _queue(self) -> Iterator[Arrival]:
         for running in self._running:
             yield from running.arrivals
         yield from self._inbox
@@ -306,17 +294,3 @@ class FrameLoop:
 
     def _clock(self, partition: int) -> float:
         return self._reader.attended_s(Partition(FRAMES.name, partition))
-
-
-def _named(record: Record) -> tuple[Key | None, datetime | None]:
-    """Which camera a record says it is of, and its capture time; None where it does not say."""
-    texts = {
-        name: (record.header(f"ce_{name}") or b"").decode(errors="replace") for name in ("vehicle", "camera", "time")
-    }
-    try:
-        time = parse_rfc3339(texts["time"])
-    except (ValueError, OverflowError):
-        time = None
-    if not texts["vehicle"] or not texts["camera"]:
-        return None, time
-    return Key(record.partition, texts["vehicle"], texts["camera"]), time

@@ -91,3 +91,15 @@ def test_a_port_in_use_is_said_to_be_and_leaves_no_folder(tmp_path: Path, server
     assert (status, told) == (1, "")
     assert f"port {port} is in use: start with another --port" in said
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("true", "1 error")])
+def test_tests_without_any_kafka_are_skipped_loudly_and_fail_in_ci(tmp_path: Path, ci: str, outcome: str) -> None:
+    one = "tests/streams/test_bus.py::test_nothing_there_gives_nothing[kafka]"
+    (tmp_path / "python3").symlink_to(sys.executable)  # and nothing else
+    environment = {"PATH": str(tmp_path), "CI": ci, "HOME": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", one]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=SCRIPT.parents[1])
+    assert outcome in done.stdout
+    assert "NO REAL KAFKA, NOT TESTED" in done.stdout
+    assert "'java' is not on the PATH: install Java 17 or newer" in done.stdout

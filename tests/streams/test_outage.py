@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,9 +12,9 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from traffic import EVERY, drain, ends, fill, insist, record, values
 
-from ingest.bus import KafkaBus, make_topics
+from ingest.bus import KafkaBus, found_topics, make_topics
 from ingest.cluster import Cluster
-from ingest.record import BrokerAway, Full, Rebalancing, Record, Retry, TooLarge
+from ingest.record import BrokerAway, Full, Rebalancing, Record, Refused, Retry, TooLarge
 from ingest.topics import FRAMES
 
 
@@ -88,14 +88,34 @@ def test_a_member_too_slow_for_its_group_loses_its_partitions_and_its_commit(clu
         each.close()
 
 
-def test_a_broker_that_takes_less_than_the_table_is_believed(cluster: Cluster) -> None:
-    admin = kafka.KafkaAdminClient(bootstrap_servers=cluster.servers)
+def shrink(cluster: Cluster) -> None:
+    """Somebody lets topic frames take 100,000 bytes only; returns when the broker knows."""
     small = {"max.message.bytes": "100000"}
-    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"{cluster.prefix}frames", small)])
-    admin.close()
+    with closing(kafka.KafkaAdminClient(bootstrap_servers=cluster.servers)) as admin:
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, f"{cluster.prefix}frames", small)])
+    give_up = time.monotonic() + 20
+    while found_topics(cluster)["frames"].config["max.message.bytes"] != "100000" and time.monotonic() < give_up:
+        time.sleep(0.1)
+
+
+def test_a_broker_that_takes_less_than_the_table_is_believed(cluster: Cluster) -> None:
+    shrink(cluster)
     bus = KafkaBus(cluster)
     with pytest.raises(TooLarge, match="topic frames takes up to 100000"):
         bus.send(Record(topic="frames", key=b"k", value=bytes(100_000)))
     bus.send(Record(topic="frames", key=b"k", value=bytes(99_000)))
     bus.flush()
+    bus.close()
+
+
+def test_a_record_that_the_broker_takes_no_more_is_refused_and_not_forgotten(cluster: Cluster) -> None:
+    bus = KafkaBus(cluster)
+    bus.send(record(0))  # the limit is known from here on
+    bus.flush()
+    shrink(cluster)
+    bus.send(Record(topic="frames", key=b"k", value=bytes(500_000)))
+    with pytest.raises(Refused, match=r"a record for frames was refused: .*MessageSizeTooLarge"):
+        bus.flush()
+    with pytest.raises(Refused):
+        bus.flush()  # it does not pass for sent the second time
     bus.close()

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cv2
 import kafka
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
@@ -107,6 +108,26 @@ def test_a_published_drive_is_the_drive_that_is_replayed(kafka_run: Run, at: Clu
     times = sorted(frame.time for frame in found)
     assert before[0].none
     assert [one.time for one in before[1:]] == times[:-1]
+
+
+def test_a_video_along_its_track_is_published_too(kafka_run: Run, at: Cluster, tmp_path: Path) -> None:
+    writer = cv2.VideoWriter(str(tmp_path / "bus.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 1.0, (640, 480))
+    for name in sorted(SAMPLE.glob("*.jpg"))[:10]:
+        writer.write(cv2.imread(str(name)))
+    writer.release()
+    points = "".join(  # 5 m a second northward
+        f'<trkpt lat="{22.5355 + n * 5 / 110_741:.7f}" lon="114.06"><time>2026-11-20T08:00:0{n}Z</time></trkpt>'
+        for n in range(10)
+    )
+    gpx = f'<gpx version="1.1" xmlns="http://www.topografix.com/GPX/1/1"><trk><trkseg>{points}</trkseg></trk></gpx>'
+    (tmp_path / "bus.gpx").write_text(gpx)
+    track = tmp_path / "bus.gpx"
+    words = ("publish", tmp_path / "bus.mp4", "--track", track, "--camera", "right", "--vehicles", "2", "--json")
+    status, document, _ = kafka_run(*words)
+    assert (status, document["frames"], document["vehicles"]) == (0, 20, 2)
+    found = [frame for frame in frames(at) if frame.vehicle == "vehicle-1"]
+    assert [rfc3339(frame.time) for frame in found] == [f"2026-11-20T08:00:0{n}.000Z" for n in range(10)]
+    assert {(frame.camera, frame.size_wh) for frame in found} == {("right", (640, 480))}
 
 
 def test_bad_rows_and_pictures_are_told_and_the_rest_is_sent(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ingest.record import Bus, Partition, Record, Retry
 
 Buses = Callable[..., Bus]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 EVERY = frozenset(Partition("frames", n) for n in range(4))
 
 
