@@ -9,7 +9,7 @@ JPEG bytes go in, detections come out; one process, all cores. The ways, over th
   d   the limit: every core busy with nothing but the bare scaled decode and the bare engine, of the same precision and
       shape. Three arrangements of sessions and threads are tried; the one with the highest median counts
 
-Pictures: the sample drive's, cut to 16:9, scaled to 1920 × 1080 and 1280 × 720, encoded as JPEG of quality 92 (about
+Pictures: the sample drive's, cut to 16:9, scaled to 1920 × 1080 and 1280 × 720, encoded as JPEG of quality 93 (about
 430 KB at 1080p, as a vehicle's are). Each figure is a median over the rounds; ratios are medians of the rounds' own
 ratios, so that a machine that others use too disturbs both sides alike. A c above 1.02 × d would mean that d was weak:
 that is an error.

@@ -127,7 +127,8 @@ def ways(boxes: Detections) -> dict[str, Work]:
 def one_by_one(found: Detections) -> Detections:
     """The plain way: the best box left clears away its repeats, and so on."""
     found = found[np.argsort(-found.score, kind="stable")]
-    alive, kept = np.ones(len(found), bool), []
+    alive = np.ones(len(found), bool)
+    kept: list[int] = []
     for i in range(len(found)):
         if alive[i] and len(kept) < MAX_DETECTIONS:
             kept.append(i)

@@ -9,7 +9,7 @@ import cv2
 SAMPLE = Path(__file__).parents[1] / "datasets" / "sample"
 SIZES_WH = {"1080p": (1920, 1080), "720p": (1280, 720)}
 PICTURES = 16
-QUALITY = 92  # JPEG: about 430 KB at 1080p
+QUALITY = 93  # JPEG: about 430 KB at 1080p
 
 
 def pictures(sample: Path, size_wh: tuple[int, int], *, count: int = PICTURES, quality: int = QUALITY) -> list[bytes]:

@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -286,6 +287,11 @@ def test_the_accuracy_that_is_shown_is_the_one_measured(page: str) -> None:
     assert {kind: float(number) for kind, number in shown} == {
         kind: pytest.approx(value, abs=0.00051) for kind, value in expected.items()
     }
+
+
+def test_the_numbers_of_both_readmes_are_those_measured_last() -> None:
+    done = subprocess.run([sys.executable, ROOT / "scripts/readme_numbers.py", "--check"], check=False)
+    assert done.returncode == 0, "run `python scripts/readme_numbers.py`"
 
 
 # Repository habits

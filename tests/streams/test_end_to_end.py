@@ -40,13 +40,24 @@ class Crew:
             "JIEXUN_STORE": self.store,
         }
         self._running: list[subprocess.Popen[str]] = []
+        self._logs: dict[int, Path] = {}
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         command = [str(JIEXUN), *map(str, words)]
-        with (self.folder / f"{words[0]}-{len(self._running)}.log").open("w") as log:
+        path = self.folder / f"{words[0]}-{len(self._running)}.log"
+        with path.open("w") as log:
             process = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, stderr=log, text=True)
         self._running.append(process)
+        self._logs[process.pid] = path
         return process
+
+    def await_loop(self, process: subprocess.Popen[str], seconds: float = 60.0) -> None:
+        """Until its log says what it reads: from then on it minds SIGTERM."""
+        log = self._logs[process.pid]
+        end = time.monotonic() + seconds
+        while "reads" not in log.read_text() and process.poll() is None:
+            assert time.monotonic() < end, self.said()
+            time.sleep(0.1)
 
     def run(self, *words: object, seconds: float = 180.0) -> str:
         """A command to its end; what it printed."""
@@ -142,6 +153,7 @@ def test_workers_and_dispatchers_that_are_killed_tell_the_same_once(crew: Crew, 
         running[name] = crew.start("dispatch", *areas) if name == "dispatch" else crew.start("worker")
     assert publisher.wait(timeout=120) == 0, crew.said()
     for process in running.values():  # a rolling restart, and then everything to its end
+        crew.await_loop(process)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0, crew.said()
     crew.run("worker", "--until-idle", 6)

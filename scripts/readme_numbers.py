@@ -1,0 +1,106 @@
+"""Writes the number blocks of both READMEs from what was measured: `python scripts/readme_numbers.py`.
+
+Between `<!-- numbers:NAME -->` and `<!-- /numbers -->` stands what models/streetscape-v1/measured.toml and
+benchmarks/results/hotpath.json say. With `--check` nothing is written and the exit status says whether it would be.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+CLASSES = {"garbage": "暴露垃圾", "garbage_bin": "垃圾桶，不属于问题", "overflow_bin": "垃圾箱满溢"}
+WAYS = {
+    "c": ("**shipped path: bytes to detections**", "**出厂路径：JPEG 字节 → 检出结果**"),
+    "d": ("limit: every core only decodes and runs the engine", "上限：各核只做解码与推理"),
+    "b": ("bare engine, pictures lying ready", "仅推理引擎，图片已备好"),
+    "a2": ("ultralytics predict, same shape, fp32", "ultralytics predict，相同输入尺寸，fp32"),
+    "a1": ("ultralytics predict, square 640, fp32", "ultralytics predict，640×640，fp32"),
+}
+
+
+def accuracy(measured: dict[str, Any], *, chinese: bool) -> str:
+    """AP by class on the test split."""
+    table = measured["metrics"]["test"]
+    heading = "class | AP50 | AP50-95 | precision | recall | boxes"
+    if chinese:
+        heading = "类别 | AP50 | AP50-95 | 精确率 | 召回率 | 标注框"
+    lines = [f"| {heading} |", "|---|---|---|---|---|---|"]
+    for kind, name in CLASSES.items():
+        row = table[kind]
+        numbers = " | ".join(f"{row[key]:.3f}" for key in ("ap50", "ap50_95", "precision", "recall"))
+        lines.append(f"| {kind}{f'（{name}）' if chinese else ''} | {numbers} | {row['boxes']} |")
+    lines.append(f"| mean{'（平均）' if chinese else ''} | {table['map50']:.3f} | {table['map50_95']:.3f} | | | |")
+    return "\n".join(lines)
+
+
+def hotpath(result: dict[str, Any], *, chinese: bool) -> str:
+    """Pictures a second by way, and the ratios."""
+    sizes = result["sizes"]
+    first = "单进程，2 核，张/秒" if chinese else "one process, pictures/s"
+    kilobytes = {name: size["kilobytes"] for name, size in sizes.items()}
+    lines = [f"| {first} | " + " | ".join(f"{name} ({kilobytes[name]} KB)" for name in sizes) + " |", "|---|---|---|"]
+    for way, names in WAYS.items():
+        if all(way in size["ways"] for size in sizes.values()):
+            fps = " | ".join(f"{size['ways'][way]['fps']:.0f}" for size in sizes.values())
+            lines.append(f"| {names[chinese]} | {fps} |")
+    labels = {
+        "ratio_to_limit": ("shipped / limit", "出厂路径 / 上限"),
+        "ratio_to_same_shape": ("shipped / ultralytics, same shape", "出厂路径 / ultralytics（相同尺寸）"),
+        "ratio_to_default": ("shipped / ultralytics, square 640", "出厂路径 / ultralytics（640×640）"),
+    }
+    for key, names in labels.items():
+        if all(size[key] is not None for size in sizes.values()):
+            lines.append(f"| {names[chinese]} | " + " | ".join(f"{size[key]:.2f}" for size in sizes.values()) + " |")
+    km = result["street_km_per_core_hour"]
+    loss = result["map50_loss"]
+    machine = f"{result['processor']}, {result['cores']} {'核' if chinese else 'cores'}"
+    if chinese:
+        text = (
+            f"{machine}（共享机器；比值为 {result['rounds']} 轮的中位数），{result['engine']}，{result['date']}。"
+            f"INT8 相对 fp32 在测试集上的 mAP50 损失：{loss:.4f}。"
+            f"每核每小时可巡查街道：逐帧 {km['every_frame']:.0f} 公里，按米采样后 {km['sampled']:.0f} 公里。"
+        )
+    else:
+        text = (
+            f"{machine} (a shared machine; ratios are medians of {result['rounds']} rounds), {result['engine']}, "
+            f"{result['date']}. mAP50 that INT8 loses against fp32 on the test split: {loss:.4f}.\n"
+            f"Street-kilometres per core-hour: {km['every_frame']:.0f} looking at every frame of a 25 fps camera, "
+            f"{km['sampled']:.0f} when frames are chosen by metres."
+        )
+    return "\n".join([*lines, "", text])
+
+
+def filled(text: str, name: str, block: str) -> str:
+    """`text` with the block between the markers of that name."""
+    pattern = rf"(<!-- numbers:{name} -->\n).*?(\n<!-- /numbers -->)"
+    found, count = re.subn(pattern, lambda match: f"{match[1]}{block}{match[2]}", text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"there are {count} blocks numbers:{name}, not one")
+    return found
+
+
+def main() -> None:
+    measured = tomllib.loads((ROOT / "models/streetscape-v1/measured.toml").read_text(encoding="utf8"))
+    result = json.loads((ROOT / "benchmarks/results/hotpath.json").read_text(encoding="utf8"))
+    stale = []
+    for page, chinese in (("README.md", False), ("README.zh-CN.md", True)):
+        path = ROOT / page
+        before = path.read_text(encoding="utf8")
+        text = filled(before, "accuracy", accuracy(measured, chinese=chinese))
+        text = filled(text, "hotpath", hotpath(result, chinese=chinese))
+        if text != before:
+            stale.append(page)
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf8")
+    print(f"{'stale' if '--check' in sys.argv else 'written'}: {', '.join(stale) or 'none'}")
+    sys.exit(1 if stale and "--check" in sys.argv else 0)
+
+
+if __name__ == "__main__":
+    main()
