@@ -31,7 +31,7 @@ TILE_PX = 8
 DARK_BELOW = 24.0  # grey value that 2 % of the picture exceed; a street with one lit truck has 140, its empty end 65
 DETAIL_STEP = 6.0  # grey values from one pixel to the next: a tile with such steps shows an edge
 COVERED_BELOW = 0.20  # part of the tiles that show one; empty roads under a plain sky have 0.36
-BLURRED_BELOW = 0.285  # sharpness; at such blur the model finds a quarter of what it finds in the sharp picture
+BLURRED_BELOW = 0.285  # sharpness; at such blur the model finds a third of what it finds in the sharp picture
 
 Grey = NDArray[np.float32]  # (H, W), 0-255
 _REDUCED = (
