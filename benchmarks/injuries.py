@@ -35,6 +35,7 @@ REPEATED = timedelta(seconds=30)
 LATE_ROUND = 2  # its successor is driven two hours later
 CORRUPT = 0.01
 FULL_BYTES = 200_000  # less free space than this is full: a picture has some 60,000
+LARGE_BYTES = 1 << 30  # the disk after it was made larger
 STALLS_S = 5.0
 
 
@@ -121,6 +122,11 @@ def nothing(scene: Scene) -> int:
     return 0
 
 
+def once(scene: Scene) -> int:
+    """The frames themselves are the fault."""
+    return 1
+
+
 def kill_workers(scene: Scene) -> int:
     for _ in scene.parts(KILLS):
         scene.crew.kill(scene.rng.choice(scene.workers))
@@ -179,7 +185,7 @@ def fill_disk(scene: Scene) -> int:
     before = len(scene.crew.dispatched())
     time.sleep(STALLS_S)
     stood = len(scene.crew.dispatched()) == before
-    subprocess.run(["mount", "-o", "remount,size=1g", str(scene.crew.evidence)], check=True)
+    subprocess.run(["mount", "-o", f"remount,size={LARGE_BYTES}", str(scene.crew.evidence)], check=True)
     return int(stood)
 
 
@@ -213,7 +219,8 @@ def all_rejected(scene: Scene) -> list[str]:
 
 def said_full(scene: Scene) -> list[str]:
     said = any(re.search("no space left", scene.crew.said(name), re.IGNORECASE) for name in scene.workers)
-    return [] if said else ["no worker said that the disk is full"]
+    full = shutil.disk_usage(scene.crew.evidence).total >= LARGE_BYTES
+    return [*([] if said else ["no worker said that the disk is full"]), *([] if full else ["the disk never filled"])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,10 +245,10 @@ FAULTS = (
     Fault("broker-restart", strike=kill_broker),
     Fault("broker-lost-30s", strike=lose_broker, nodes=3),
     Fault("consumer-paused", strike=freeze, max_poll_s=SHORT_POLL_S),
-    Fault("duplicates", order=twice),
-    Fault("reordered-60s", order=reordered, by_id=False),
-    Fault("late-2h", order=late, by_id=False),
-    Fault("corrupt-1pct", order=with_corrupt, check=all_rejected),
+    Fault("duplicates", order=twice, strike=once),
+    Fault("reordered-60s", order=reordered, strike=once, by_id=False),
+    Fault("late-2h", order=late, strike=once, by_id=False),
+    Fault("corrupt-1pct", order=with_corrupt, strike=once, check=all_rejected),
     Fault("disk-full", strike=fill_disk, check=said_full, small_disk=True),
 )
 
