@@ -31,6 +31,7 @@ KEYS = 32  # vehicles: enough that each partition has some
 EVERY_S = 1 / (40 * PARTITIONS)
 SETTLED_S = 4.0  # before and after each change
 AROUND_S = 3.0  # a record sent so long before or after a change belongs to it
+JOINING_S = 60.0
 REPEATS = 3
 
 
@@ -83,6 +84,11 @@ def measure(servers: str, n: int) -> dict[str, dict[str, float]]:
     sender.start()
     time.sleep(2 * SETTLED_S)
     two.start()
+    give_up = time.monotonic() + JOINING_S
+    while not any(name == "two" for _, _, name in list(firsts.values())):
+        if time.monotonic() > give_up:
+            raise RuntimeError(f"the second member read nothing within {JOINING_S:g} s: the machine is too busy")
+        time.sleep(0.1)
     time.sleep(2 * SETTLED_S)
     left = time.monotonic()
     two.stopping.set()

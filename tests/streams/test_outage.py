@@ -20,7 +20,7 @@ from ingest.topics import FRAMES
 
 def test_nothing_is_lost_or_doubled_while_the_broker_is_dead(brokers: Any) -> None:
     brokers.start("--set", "broker.session.timeout.ms=3000")
-    cluster = Cluster(servers=brokers.servers, answer_s=2.0)
+    cluster = Cluster(servers=brokers.servers)
     make_topics(cluster, [FRAMES])
     bus = KafkaBus(cluster, read=["frames"], group="g", max_in_flight=1 << 20)
     fill(bus, 20)
