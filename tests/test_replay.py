@@ -295,7 +295,7 @@ def test_a_missing_or_damaged_model_ends_the_run_with_what_to_do(
     monkeypatch.setattr(find_card, "__kwdefaults__", {"root": models})
     status, document, errors = run("replay", SAMPLE, "--json")
     assert (status, document) == (1, None)
-    assert "model.onnx" in errors.replace("\n", "")
+    assert "model.int8.onnx" in errors.replace("\n", "")
     assert "put the released file back" in " ".join(errors.split())
 
 
