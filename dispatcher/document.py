@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
-from dispatcher.engine import Engine
 from ingest.rejected import Rejected
 
 
-def document(engine: Engine, rejected: Iterable[Rejected], **more: Mapping[str, Any] | list[Any]) -> dict[str, Any]:
+class Entry(Protocol):
+    """What has an entry in the document."""
+
+    def document(self) -> dict[str, Any]: ...
+
+
+class Decides(Protocol):
+    """A case engine: the shipped one, or another."""
+
+    def cases(self) -> Sequence[Entry]: ...
+
+    def objects(self) -> Sequence[Entry]: ...
+
+
+def document(engine: Decides, rejected: Iterable[Rejected], **more: Mapping[str, Any] | list[Any]) -> dict[str, Any]:
     """Cases, objects and what was rejected; `more` adds optional members."""
     return {
         "cases": [case.document() for case in engine.cases()],

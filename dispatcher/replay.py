@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
-from dispatcher.dispatch import Dispatcher
-from ingest.envelope import parse_envelope
+from ingest.envelope import Envelope, parse_envelope
 from ingest.rejected import Rejected
 
 LONGEST_LINE = 16 << 20  # bytes; a pass of ten minutes has some hundred kilobytes
 
 
-def replay_lines(path: Path, dispatcher: Dispatcher) -> list[Rejected]:
+class Reads(Protocol):
+    """A dispatcher: it takes an envelope, or raises ValueError for one that makes no sense."""
+
+    def read(self, envelope: Envelope) -> object: ...
+
+
+def replay_lines(path: Path, dispatcher: Reads) -> list[Rejected]:
     """Read every line in order of arrival. What could not be read comes back with its line number."""
     rejected = []
     with path.open("rb") as file:

@@ -171,3 +171,44 @@ def bench_rebalance(
         from benchmarks.rebalance import main as rebalance
 
         rebalance(json=json, repeats=repeats)
+
+
+@bench_app.command("fleet")
+def bench_fleet(
+    json: Json = False,
+    seeds: Annotated[str, typer.Option(help="Worlds, one a seed, with commas between.")] = "1,2,3",
+    days: Annotated[float, typer.Option(min=0.25, help="How long each world lasts.")] = 3.0,
+    keep: Annotated[Path | None, typer.Option(help="Folder to leave the worlds and their truth in.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Chart to write (SVG).")] = None,
+) -> None:
+    """Cases of a simulated fleet against the hidden truth: both case engines, an oracle, and what others do.
+
+    Examples:
+
+        jiexun bench fleet --seeds 1,2,3 --json
+    """
+    with explained():
+        from benchmarks.fleet import main as fleet
+        from benchmarks.fleet import seeds_of
+        from benchmarks.fleet_messages import Size
+
+        fleet(seeds=seeds_of(seeds), size=Size(days=days), json=json, keep=keep, plot=plot)
+
+
+@bench_app.command("cases")
+def bench_cases(
+    json: Json = False,
+    levels: Annotated[str, typer.Option(help="Numbers of stored cases.")] = "10000,100000,1000000",
+    plot: Annotated[Path | None, typer.Option(help="Chart to write (SVG).")] = None,
+) -> None:
+    """Sightings a second of the joint case engine, on trial, on one core, and how that grows with its cases.
+
+    Examples:
+
+        jiexun bench cases --levels 10000,100000 --json
+    """
+    with explained():
+        from benchmarks.cases import levels_of
+        from benchmarks.cases import main as cases
+
+        cases(levels=levels_of(levels), json=json, plot=plot)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,13 @@ from dispatcher.area import Areas
 from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document, one_line
 from dispatcher.engine import Engine
+from dispatcher.joint.dispatch import Dispatcher as JointDispatcher
+from dispatcher.joint.engine import Engine as JointEngine
 from dispatcher.replay import replay_lines
 from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
+from ingest.rejected import Rejected
 from jiexun.access import answering, count_access
 from jiexun.bench import bench_app
 from jiexun.demo import SAMPLE, Live, split
@@ -187,37 +191,63 @@ def _with(settings: Settings, **given: Any) -> Settings:
     return dataclasses.replace(settings, **{name: value for name, value in given.items() if value is not None})
 
 
+class CaseEngine(StrEnum):
+    """What decides cases."""
+
+    SHIPPED = "shipped"
+    JOINT = "joint"
+
+
 @cases_app.command("replay")
 def cases_replay(
     file: Annotated[Path, typer.Argument(help="Sightings and passes, one CloudEvent a line (.jsonl).")],
     areas: AreasFile = None,
     json: Json = False,
     store: StoreUrl = None,
+    engine: Annotated[
+        CaseEngine, typer.Option("--engine", help="What decides; joint is on trial and keeps no store.")
+    ] = CaseEngine.SHIPPED,
 ) -> None:
     """Replay sightings and passes through the case engine, as the dispatcher would decide online.
 
     Examples:
 
         jiexun cases replay events.jsonl --areas communities.geojson --json
+
+        jiexun cases replay events.jsonl --areas communities.geojson --engine joint --json
     """
     with explained():
         opened_areas, warnings = open_areas(areas)
-        engine = Engine(opened_areas, Taxonomy.read())
-        with Store.open(store or "sqlite://") as opened:
-            dispatcher = Dispatcher(engine, opened)
-            dispatcher.recover(opened.inputs())
-            rejected = replay_lines(file, dispatcher)
-            for entry in rejected:
-                opened.reject(entry)
+        if engine is CaseEngine.JOINT and store is not None:
+            raise ValueError("the joint engine is on trial and keeps no store: leave out --store")
+        decided: Engine | JointEngine
+        if engine is CaseEngine.JOINT:
+            decided, rejected = _joint(file, opened_areas)
+        else:
+            decided, rejected = _shipped(file, opened_areas, store or "sqlite://")
         print_warnings(warnings)
-        found = engine.cases()
-        console.print(
-            f"{len(found)} cases, {len(engine.objects())} objects, {engine.repeats} repeats, {len(rejected)} rejected"
-        )
+        found, objects, repeats = decided.cases(), decided.objects(), decided.repeats
+        console.print(f"{len(found)} cases, {len(objects)} objects, {repeats} repeats, {len(rejected)} rejected")
         if json:
-            print(one_line(document(engine, rejected, warnings=warnings)))
+            print(one_line(document(decided, rejected, warnings=warnings)))
         else:
             print_cases(found, opened_areas, Taxonomy.read(), None)
+
+
+def _shipped(file: Path, areas: Areas, store: str) -> tuple[Engine, list[Rejected]]:
+    engine = Engine(areas, Taxonomy.read())
+    with Store.open(store) as opened:
+        dispatcher = Dispatcher(engine, opened)
+        dispatcher.recover(opened.inputs())
+        rejected = replay_lines(file, dispatcher)
+        for entry in rejected:
+            opened.reject(entry)
+    return engine, rejected
+
+
+def _joint(file: Path, areas: Areas) -> tuple[JointEngine, list[Rejected]]:
+    engine = JointEngine(areas, Taxonomy.read())
+    return engine, replay_lines(file, JointDispatcher(engine))
 
 
 @app.command()

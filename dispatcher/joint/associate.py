@@ -1,0 +1,265 @@
+"""Association: which known things a vehicle's sightings are of, decided for neighbouring sightings together.
+
+The vehicle's position error is unknown, but shared: every pair (sighting, known thing) is a hypothesis of it. Under
+each, all sightings are matched at once; the likeliest is kept. A sighting that fits nothing is of something new.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dispatcher.joint.bias import Fit, Window, fit
+from dispatcher.joint.seen import LOG_2PI, Seen, log_density, plus
+from dispatcher.joint.thing import Thing
+from ingest.geo import Floats
+
+GHOSTS_PER_M2 = 1e-5  # density at which a pass reports ghosts that look like a disorder, at even odds; less the surer
+OBJECT_GHOSTS_PER_M2 = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
+NEW_PER_M2 = 5e-5  # density at which a pass reports things that nobody knows yet ...
+UNKNOWN_PER_M2 = 6e-4  # ... and permanent ones where no pass looked before; each that did leaves half of them unknown
+FLOOR_M = 0.5  # 1 sigma, each axis, beside what the covariances claim
+FARTHEST_M = 40.0  # however vague the positions, things farther apart than this are never taken for one
+BANK_M = 3.0  # things of one key seen in one pass this close to each other are one disorder
+BANK_REACH_M = 8.0  # from a bank's middle; a row longer than that is more than one disorder
+CANDIDATES = 6  # known things considered for one sighting
+HYPOTHESES = 24
+ROUNDS = 3
+REFINED = 3  # of the hypotheses, the likeliest, worked out in full
+CLEAR = 3.0  # a candidate that leads by so much (log) needs no further thought
+TWICE = math.log(0.05)  # a tracker lost a thing and found it again: two sightings of it in one pass
+STAYS = 1.0  # what a new solution must gain (log) to undo an old one
+
+Near = Callable[[Seen, float], Sequence[Thing]]
+
+
+@dataclass(slots=True)
+class Pairs:
+    """M pairs (sighting i of a window, known thing)."""
+
+    i: np.ndarray  # (M,)
+    things: list[Thing]
+    error: Floats  # (M, 2) reported less known position
+    noise: Floats  # (M, 2, 2) of both
+    new: Floats  # (N,) log density of unknown things at each sighting
+    prior: Floats  # (M,) log chance that the thing is still there
+
+
+@dataclass(slots=True)
+class Solution:
+    """What each sighting of a window is of (None: something new), and how likely all of it is."""
+
+    pair: list[int]  # index into the pairs, -1 for none
+    fit: Fit
+    score: float
+
+
+def reach_m(seen: Seen) -> float:
+    ee, _, nn = seen.sighting.covariance_m2
+    return min(FARTHEST_M, 4.0 + 3.5 * math.sqrt(max(ee, nn)))
+
+
+def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
+    """The known things near enough to be what the sightings are of. Their own run's word does not count."""
+    i: list[int] = []
+    things: list[Thing] = []
+    error: list[tuple[float, float]] = []
+    noise: list[tuple[float, float, float]] = []
+    floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
+    fresh = [new(seen) for seen in window.seens]
+    for n, seen in enumerate(window.seens):
+        found: list[tuple[float, int, Thing, tuple[float, float], tuple[float, float, float]]] = []
+        total = seen.sighting.covariance_m2
+        for thing in near(seen, reach_m(seen)):
+            located = thing.without(seen.run)
+            if located is None:
+                continue
+            lat, lon, covariance = located
+            east = (seen.sighting.lon - lon) * window.per_lon
+            north = (seen.sighting.lat - lat) * window.per_lat
+            if math.hypot(east, north) > FARTHEST_M:
+                continue
+            spread = plus(plus(seen.own, covariance), floor)
+            likely = log_density(east, north, plus(plus(total, covariance), floor))
+            if likely > fresh[n] - 8.0 or thing is seen.thing:
+                found.append((-likely, thing.number, thing, (east, north), spread))
+        found.sort(key=lambda f: f[:2])
+        for _, _, thing, offset, spread in found[:CANDIDATES]:
+            i.append(n)
+            things.append(thing)
+            error.append(offset)
+            noise.append(spread)
+    prior = np.array([thing.prior for thing in things], np.float64)
+    flat = np.array(noise, np.float64).reshape(-1, 3)
+    return Pairs(
+        np.array(i, np.intp),
+        things,
+        np.array(error, np.float64).reshape(-1, 2),
+        flat[:, [0, 1, 1, 2]].reshape(-1, 2, 2),
+        np.array(fresh),
+        prior,
+    )
+
+
+def solve(window: Window, pairs: Pairs, fixed: int = 0) -> Solution:
+    """The likeliest assignment. The first `fixed` sightings keep what they have."""
+    m = len(pairs.things)
+    held = _held(window, pairs)
+    incumbent = refined(window, pairs, held)
+    if not m or fixed == len(window.seens):
+        return incumbent
+    best = incumbent
+    for start in _starts(window, pairs):
+        mean, spread = start
+        guess = _match(window, pairs, mean, spread, held, fixed)
+        if guess == best.pair:
+            continue
+        found = refined(window, pairs, guess, fixed, ROUNDS)
+        if found.score > best.score + (STAYS if best is incumbent else 0.0):
+            best = found
+    return best
+
+
+def _held(window: Window, pairs: Pairs) -> list[int]:
+    """The pairs that stand already."""
+    held = [-1] * len(window.seens)
+    for p, (i, thing) in enumerate(zip(pairs.i.tolist(), pairs.things, strict=True)):
+        if window.seens[i].thing is thing:
+            held[i] = p
+    return held
+
+
+def _starts(window: Window, pairs: Pairs) -> list[tuple[Floats, Floats]]:
+    """Bias (N, 2) and its covariance (N, 2, 2) under the likeliest hypotheses."""
+    n = len(window.seens)
+    blocks = window.prior.reshape(n, 2, n, 2)
+    at = np.arange(n)
+    own = blocks[at, :, at, :]
+    marginal = log_likely(pairs, np.zeros_like(pairs.error), own[pairs.i])
+    order = np.argsort(-marginal, kind="stable")[:HYPOTHESES]
+    i = pairs.i[order]
+    across = blocks[:, :, i, :].transpose(2, 0, 1, 3)  # (H, N, 2, 2)
+    gain = across @ np.linalg.inv(own[i] + pairs.noise[order])[:, None]
+    mean = (gain @ pairs.error[order][:, None, :, None])[..., 0]
+    spread = own[None] - gain @ across.transpose(0, 1, 3, 2)
+    likely = log_likely(pairs, mean[:, pairs.i], spread[:, pairs.i])  # (H, M)
+    best = np.tile(pairs.new, (len(order), 1))
+    for h in range(len(order)):
+        np.maximum.at(best[h], pairs.i, likely[h])
+    total = best.sum(axis=1)
+    chosen = np.argsort(-total, kind="stable")[:REFINED]
+    return [(mean[h], spread[h]) for h in chosen.tolist()]
+
+
+def log_likely(pairs: Pairs, bias: Floats, spread: Floats) -> Floats:
+    """Log density of each pair's error, given the bias (…, M, 2) and its covariance, times the thing's being there."""
+    total = pairs.noise + spread
+    away = pairs.error - bias
+    a, b, c = total[..., 0, 0], total[..., 0, 1], total[..., 1, 1]
+    det = a * c - b * b
+    e, n = away[..., 0], away[..., 1]
+    d2 = (c * e * e - 2 * b * e * n + a * n * n) / det
+    return np.asarray(-0.5 * d2 - 0.5 * np.log(det) - LOG_2PI + pairs.prior)
+
+
+def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: list[int], fixed: int) -> list[int]:
+    """Greedy: the likeliest pairs first, a thing twice in one pass only at a price, none that is likelier new."""
+    likely = log_likely(pairs, mean[pairs.i], spread[pairs.i])
+    out = [-1] * len(window.seens)
+    done = set(range(fixed))
+    out[:fixed] = held[:fixed]
+    taken: set[tuple[str, int]] = set()
+    for i, seen in enumerate(window.seens):
+        if seen.pinned:
+            out[i] = held[i]
+            done.add(i)
+        if i in done and seen.thing is not None:
+            taken.add((seen.sighting.pass_id, seen.thing.number))
+    inside = {id(seen) for seen in window.seens}
+    gain = likely - pairs.new[pairs.i]
+    order = np.argsort(-gain, kind="stable").tolist()
+    gain = gain.tolist()
+    for price in (0.0, TWICE):
+        for p in order:
+            if gain[p] + price < 0.0:
+                break
+            i, thing = int(pairs.i[p]), pairs.things[p]
+            if i in done:
+                continue
+            seen = window.seens[i]
+            if price == 0.0 and ((seen.sighting.pass_id, thing.number) in taken or _elsewhere(seen, thing, inside)):
+                continue
+            out[i] = p
+            done.add(i)
+            taken.add((seen.sighting.pass_id, thing.number))
+    return out
+
+
+def _elsewhere(seen: Seen, thing: Thing, inside: set[int]) -> bool:
+    """True when a sighting of the same pass, but not of the window, is of the thing already."""
+    others = thing.passes.get(seen.sighting.pass_id)
+    return others is not None and any(id(other) not in inside for other in others)
+
+
+def refined(window: Window, pairs: Pairs, pair: list[int], fixed: int = 0, rounds: int = 1) -> Solution:
+    """Estimate the bias from a matching, match again, until it stays."""
+    held = _held(window, pairs)
+    for left in range(rounds, 0, -1):
+        used = np.array([i for i, p in enumerate(pair) if p >= 0], np.intp)
+        chosen = np.array([p for p in pair if p >= 0], np.intp)
+        curve = fit(window, used, pairs.error[chosen], pairs.noise[chosen])
+        if left == 1 or not len(used):
+            break
+        mean, spread = curve.at_all()
+        again = _match(window, pairs, mean, spread, held, fixed)
+        if again == pair:
+            break
+        pair = again
+    once = {(window.seens[i].sighting.pass_id, pairs.things[p].number) for i, p in enumerate(pair) if p >= 0}
+    prior = float(pairs.prior[chosen].sum()) + (len(chosen) - len(once)) * TWICE
+    new = sum(float(pairs.new[i]) for i, p in enumerate(pair) if p < 0)
+    return Solution(pair, curve, curve.log_likelihood + prior + new)
+
+
+def noise_of(pairs: Pairs, solution: Solution) -> Floats:
+    """(M, 2, 2) of the pairs that a solution uses."""
+    return pairs.noise[[p for p in solution.pair if p >= 0]]
+
+
+def beside(seen: Seen, thing: Thing) -> bool:
+    """True when a sighting stands beside others of its own pass, as one disorder with them."""
+    others = thing.passes.get(seen.sighting.pass_id, ())
+    spots = [_apart(seen, other) for other in others if other is not seen]
+    if not spots:
+        return False
+    middle = (sum(e for e, _ in spots) / len(spots), sum(n for _, n in spots) / len(spots))
+    return min(math.hypot(*spot) for spot in spots) <= BANK_M and math.hypot(*middle) <= BANK_REACH_M
+
+
+def relative(seen: Seen, other: Seen) -> float:
+    """Log density of two sightings of one run being of one thing: their vehicle's error hardly differs."""
+    east, north = _apart(seen, other)
+    floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
+    drift = 2.0 * (1.0 - math.exp(-math.hypot(east, north) / 400.0 - abs(seen.at - other.at) / 900.0))
+    a, b, c = seen.root
+    shared = (drift * (a * a + b * b), drift * (a * b + b * c), drift * (b * b + c * c))
+    return log_density(east, north, plus(plus(plus(seen.own, other.own), floor), shared))
+
+
+def apart_m(a: Seen, b: Seen) -> float:
+    """How far apart two sightings were reported."""
+    return math.hypot(*_apart(a, b))
+
+
+def _apart(seen: Seen, other: Seen) -> tuple[float, float]:
+    per_lat, per_lon = M_PER_DEG_LAT, M_PER_DEG_LAT * math.cos(math.radians(seen.sighting.lat))
+    return (
+        (seen.sighting.lon - other.sighting.lon) * per_lon,
+        (seen.sighting.lat - other.sighting.lat) * per_lat,
+    )
+
+
+M_PER_DEG_LAT = 110_900.0  # within half a percent everywhere: for offsets of some metres

@@ -1,0 +1,348 @@
+"""Atlas: the map of all things, and how sightings find their place on it.
+
+The fleet surveys its own landmarks: what many passes saw fixes the position error of each new pass, and each pass moves
+what it saw. Sightings are placed when they arrive; a run is worked out again when its passes arrive, and when the map
+around it has changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from dispatcher.joint.associate import (
+    BANK_M,
+    CLEAR,
+    TWICE,
+    Pairs,
+    Solution,
+    beside,
+    log_likely,
+    noise_of,
+    pairs_of,
+    refined,
+    relative,
+    solve,
+)
+from dispatcher.joint.bias import Fit, Window
+from dispatcher.joint.fleet import Run
+from dispatcher.joint.map import SUSPECT_M, Map
+from dispatcher.joint.seen import Seen, plus
+from dispatcher.joint.thing import Thing
+from dispatcher.joint.twins import BOTH, ONE_OF_TWO, sameness, widest
+from vision.sighting import Sighting
+
+CONTEXT_S = 60.0  # a run is worked out with so much of its vehicle's time around it
+CHUNK = 16  # sightings associated together when a run is worked out again
+SAME = 0.0  # what taking two things for one must gain (log)
+AGAIN_S = (2 * 3600.0, 12 * 3600.0)  # a run is worked out again so long after it was first
+DUE = 3  # so many at each pass
+SUSPECTS = 2  # so many at each pass
+
+
+Identify = Callable[[Sighting], str | None]  # the true thing's name; None for one of its own
+
+
+class Atlas(Map):
+    """A map that places what is seen on itself."""
+
+    def __init__(self, identify: Identify | None = None) -> None:
+        super().__init__()
+        self._identify = identify  # an oracle that tells what is what, to measure what association costs
+        self._identified: dict[str, Thing] = {}
+        self._due: list[deque[tuple[float, Run]]] = [deque() for _ in AGAIN_S]
+
+    # Placing
+
+    def place(self, seen: Seen) -> dict[int, Thing]:
+        """Find what a new sighting is of. Returns the things that changed."""
+        self.fleet.add(seen)
+        touched: dict[int, Thing] = {}
+        beside = self._heads(self.fleet.beside(seen), seen)
+        if self._identify is not None or not self._clear(seen, beside, touched):
+            self._settle(beside, touched)
+        self._merge_near(touched)
+        return touched
+
+    def _clear(self, seen: Seen, beside: list[Seen], touched: dict[int, Thing]) -> bool:
+        """Place a sighting for which what its vehicle saw before leaves one answer only. False when it does not."""
+        window = Window.of(beside)
+        pairs = pairs_of(
+            window,
+            lambda other, reach: self._near(other, reach) if other is seen else self._held(other, reach),
+            self._fresh,
+        )
+        own = beside.index(seen)
+        mine = np.flatnonzero(pairs.i == own)
+        solution = solve(window, pairs, fixed=len(beside))
+        choice = None
+        if len(mine):
+            mean, spread = solution.fit.at_all()
+            likely = log_likely(pairs, mean[pairs.i], spread[pairs.i])[mine]
+            order = np.argsort(-likely, kind="stable")
+            rivals = [pairs.new[own], *likely[order[1:2]].tolist()]
+            if likely[order[0]] - max(rivals) < CLEAR:
+                return False
+            choice = int(mine[order[0]])
+            if seen.sighting.pass_id in pairs.things[choice].passes:
+                return False
+        self._assign(seen, None if choice is None else pairs.things[choice], touched)
+        if choice is not None:
+            solution = refined(window, pairs, [choice if i == own else p for i, p in enumerate(solution.pair)])
+        self._locate(window, pairs, solution, lambda other: other is seen, touched)
+        return True
+
+    def rework(self, run: Run) -> dict[int, Thing]:
+        """Work out a run as a whole against the map as it is now. Returns the things that changed."""
+        touched: dict[int, Thing] = {}
+        own = self._heads(self.fleet.run(run))
+        if not own:
+            return touched
+        for start in range(0, len(own), CHUNK):
+            self._settle(own[start : start + CHUNK], touched)
+        around = self._heads(self.fleet.run(run, CONTEXT_S))
+        window = Window.of(around)
+        pairs = pairs_of(window, self._held, self._fresh)
+        self.fleet.fits[run] = self._locate(
+            window, pairs, solve(window, pairs, fixed=len(around)), lambda s: s.run == run, touched
+        )
+        self.fleet.stale.discard(run)
+        self._merge_near(touched)
+        return touched
+
+    def rework_due(self, now: float) -> dict[int, Thing]:
+        """Work out again the runs whose time has come: the map knows more by now. A few at a time."""
+        touched: dict[int, Thing] = {}
+        for _ in range(DUE):
+            ready = [queue for queue in self._due if queue and queue[0][0] <= now]
+            if not ready:
+                break
+            _, run = ready[0].popleft()
+            touched |= self.rework(run)
+        return touched
+
+    def finish(self, run: Run, now: float) -> dict[int, Thing]:
+        """Work out a run whose passes arrived, and plan when to do so again."""
+        if run not in self.fleet.fits:
+            for queue, later in zip(self._due, AGAIN_S, strict=True):
+                queue.append((now + later, run))
+        return self.rework(run)
+
+    def rework_suspects(self, seen: Iterable[Thing]) -> dict[int, Thing]:
+        """Work out again the runs that saw something odd beside things that are known better by now."""
+        runs: dict[Run, None] = {}
+        for thing in seen:
+            if len(runs) >= SUSPECTS or not thing.runs:
+                continue
+            for other in self._grid.near(thing.key, thing.lat, thing.lon, SUSPECT_M):
+                n = len(thing.passes)
+                rare = 2 * len(other.passes) <= n and n >= 2 * other.tried
+                if other is thing or not rare or thing.distance_m(other) > SUSPECT_M:
+                    continue
+                other.tried = n
+                runs |= dict.fromkeys(list(other.runs)[:SUSPECTS])
+        touched: dict[int, Thing] = {}
+        for run in list(runs)[:SUSPECTS]:
+            touched |= self.rework(run)
+        return touched
+
+    def _settle(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
+        """Associate neighbouring sightings of one vehicle, and place them."""
+        if self._identify is not None:
+            self._told(seens, touched)
+            return
+        window = Window.of(seens)
+        pairs = pairs_of(window, self._near, self._fresh)
+        solution = solve(window, pairs)
+        for seen, pair in zip(seens, solution.pair, strict=True):
+            self._assign(seen, None if pair < 0 else pairs.things[pair], touched)
+        self._locate(window, pairs, solution, lambda _: True, touched)
+
+    def _told(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
+        """Place sightings whose identity is told."""
+        assert self._identify is not None
+        for seen in seens:
+            if seen.thing is None:
+                name = self._identify(seen.sighting)
+                thing = self._identified.get(name) if name is not None else None
+                thing = self._new(seen) if thing is None else thing
+                if name is not None:
+                    self._identified[name] = thing
+                self._move(seen, thing, touched)
+        window = Window.of(self._heads(seens))
+        pairs = pairs_of(window, self._held, self._fresh)
+        self._locate(window, pairs, solve(window, pairs, fixed=len(window.seens)), lambda _: True, touched)
+
+    def _assign(self, seen: Seen, thing: Thing | None, touched: dict[int, Thing]) -> None:
+        if seen.pinned and seen.thing is not None:
+            return
+        if thing is None:
+            if seen.thing is not None and seen.thing.without(seen.run) is None:
+                return  # its run alone knows the thing
+            thing = self._own_find(seen) or self._new(seen)
+        self._move(seen, thing, touched)
+
+    def _own_find(self, seen: Seen) -> Thing | None:
+        """A thing near by that only this run has seen, or a bank that the sighting stands in."""
+        best: tuple[float, int, Thing] | None = None
+        for thing in self._near(seen, 15.0):
+            mates = thing.runs.get(seen.run)
+            if not mates or thing is seen.thing:
+                continue
+            if beside(seen, thing):
+                likely = 0.0
+            elif thing.without(seen.run) is None:
+                price = TWICE if seen.sighting.pass_id in thing.passes else 0.0
+                likely = max(relative(seen, other) for other in mates) + price + math.log(thing.believed)
+            else:
+                continue
+            if likely >= self._fresh(seen) and (best is None or (-likely, thing.number) < best[:2]):
+                best = (-likely, thing.number, thing)
+        return None if best is None else best[2]
+
+    def _move(self, seen: Seen, thing: Thing, touched: dict[int, Thing]) -> None:
+        before = seen.thing
+        if before is thing:
+            return
+        movers = [seen]
+        if before is not None:  # those that stand beside it in one bank go with it
+            mates = before.passes.get(seen.sighting.pass_id, [])
+            movers = list(mates) if mates and mates[0] is seen else [seen]
+            for mover in movers:
+                before.remove(mover)
+            touched[before.number] = before
+        for mover in movers:
+            thing.add(mover)
+        touched[thing.number] = thing
+        self._regroup(*([thing] if before is None else [before, thing]))
+
+    def _locate(
+        self,
+        window: Window,
+        pairs: Pairs,
+        solution: Solution,
+        wanted: Callable[[Seen], bool],
+        touched: dict[int, Thing],
+    ) -> Fit:
+        """Take the estimated bias off the wanted sightings of a window: for each thing, what the others say of it."""
+        curve = solution.fit
+        mean, spread = curve.at_all()
+        groups: dict[int, list[int]] = {}
+        for m, i in enumerate(curve.used.tolist()):
+            thing = window.seens[i].thing
+            if thing is not None:
+                groups.setdefault(thing.number, []).append(m)
+        asked = {seen.thing.number for seen in window.seens if seen.thing is not None and wanted(seen)}
+        members = [group for number, group in groups.items() if number in asked]
+        blind = curve.without(members, noise_of(pairs, solution))
+        for group, (bias, error) in zip(members, blind, strict=True):
+            for m in group:
+                mean[curve.used[m]], spread[curve.used[m]] = bias, error
+        changed: dict[tuple[int, Run], Thing] = {}
+        for i, seen in enumerate(window.seens):
+            if seen.thing is not None and wanted(seen):
+                east, north = (window.enu[i] - mean[i]).tolist()
+                self._shift(seen, *window.latlon(east, north), spread[i])
+                changed[seen.thing.number, seen.run] = seen.thing
+        for (_, of), thing in changed.items():
+            thing.update(of)
+            touched[thing.number] = thing
+            self._put(thing)
+        return curve
+
+    @staticmethod
+    def _shift(seen: Seen, lat: float, lon: float, spread: np.ndarray) -> None:
+        """Place a sighting, and with it those that stand in one bank with it."""
+        (ee, en), (_, nn) = spread.tolist()
+        covariance = plus(seen.own, (max(ee, 0.0), en, max(nn, 0.0)))
+        if covariance[0] * covariance[2] <= covariance[1] ** 2:
+            covariance = (covariance[0], 0.0, covariance[2])
+        dlat, dlon = lat - seen.lat, lon - seen.lon
+        seen.lat, seen.lon, seen.covariance = lat, lon, covariance
+        assert seen.thing is not None  # only placed sightings are shifted
+        for mate in seen.thing.passes.get(seen.sighting.pass_id, ()):
+            if mate is not seen:
+                mate.lat, mate.lon, mate.covariance = mate.lat + dlat, mate.lon + dlon, covariance
+
+    # Two things that are one
+
+    def _merge_near(self, touched: dict[int, Thing]) -> None:
+        if self._identify is not None:
+            return
+        for thing in list(touched.values()):
+            self._halve(thing, touched)
+            while thing.runs:
+                found = self._twin(thing)
+                if found is None:
+                    break
+                keeper, gone = sorted((thing, found), key=lambda t: t.number)
+                self.join(keeper, gone, touched)
+                thing = keeper
+
+    def part(self, thing: Thing, seens: list[Seen], touched: dict[int, Thing]) -> Thing:
+        """Make some sightings of a thing another thing, because a person says so."""
+        other = self._new(seens[0])
+        for seen in thing.seens:
+            seen.pinned = True
+        for seen in seens:
+            thing.remove(seen)
+            other.add(seen)
+        other.looks = dict(thing.looks)
+        other.expected = thing.expected
+        thing.apart.add(other.id)
+        other.apart |= thing.apart | {thing.id}
+        touched[thing.number], touched[other.number] = thing, other
+        self._regroup(thing, other)
+        return other
+
+    def join(self, keeper: Thing, gone: Thing, touched: dict[int, Thing], *, pin: bool = False) -> None:
+        """Make two things one; `pin` when a person says so."""
+        for seen in [*keeper.seens, *gone.seens] if pin else ():
+            seen.pinned = True
+        for seen in gone.seens:
+            gone.remove(seen)
+            keeper.add(seen)
+        for id, look in gone.looks.items():
+            held = keeper.looks.get(id)
+            if held is None or held.detectable > look.detectable:
+                keeper.looks[id] = look
+        keeper.apart |= gone.apart
+        touched[keeper.number], touched[gone.number] = keeper, gone
+        self._regroup(gone, keeper)
+
+    def _halve(self, thing: Thing, touched: dict[int, Thing]) -> None:
+        """Make two things of one that passes keep seeing twice, apart."""
+        if sum(map(len, thing.passes.values())) < len(thing.passes) + 2:
+            return
+        pairs = [pair for seens in thing.passes.values() if (pair := widest(thing, seens)) is not None]
+        once = len(thing.passes) - len(pairs)
+        if len(pairs) < 2 or -BOTH * len(pairs) < ONE_OF_TWO * once + 1.0 or any(s.pinned for s in thing.seens):
+            return
+        spots = {id(seen): thing.offset(seen.lat, seen.lon) for seen in thing.seens}
+        apart = np.array([np.subtract(spots[id(b)], spots[id(a)]) for a, b in pairs])
+        axis = np.linalg.eigh(apart.T @ apart)[1][:, -1]
+        if float(np.median(np.abs(apart @ axis))) < BANK_M:
+            return
+        middle = float(np.mean([np.add(spots[id(a)], spots[id(b)]) @ axis / 2 for a, b in pairs]))
+        far = {id(a if np.dot(spots[id(a)], axis) > np.dot(spots[id(b)], axis) else b) for a, b in pairs}
+        near = {id(seen) for pair in pairs for seen in pair} - far
+        moved = [s for s in thing.seens if id(s) not in near and (id(s) in far or np.dot(spots[id(s)], axis) > middle)]
+        other = self._new(moved[0])
+        for seen in moved:
+            thing.remove(seen)
+            other.add(seen)
+        other.looks, other.expected = dict(thing.looks), thing.expected
+        touched[other.number] = other
+        self._regroup(thing, other)
+
+    def _twin(self, thing: Thing) -> Thing | None:
+        """Another thing that is likelier the same than not."""
+        best: tuple[float, int, Thing] | None = None
+        for other in self.neighbours(thing):
+            gain = sameness(thing, other)
+            if gain > SAME and (best is None or (-gain, other.number) < best[:2]):
+                best = (-gain, other.number, other)
+        return None if best is None else best[2]

@@ -1,0 +1,326 @@
+"""Docket: the cases of each thing. Its looks are cut into episodes; each is one case, and what changed is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from dispatcher.case import Alert, Case, Share, State
+from dispatcher.joint.belief import Episode, Look, episodes
+from dispatcher.joint.case import CaseEvent
+from dispatcher.joint.record import Record
+from dispatcher.joint.seen import Seen
+from dispatcher.joint.thing import Located, Thing
+from dispatcher.owner import recipients
+from ingest.frame import derived_id
+from vision.sighting import Covariance
+
+MOVES_AT = 0.8  # a case is told to another owner only when that one is this probable ...
+LEAVES_AT = 0.2  # ... and the one told before no more than this
+MOST_OF_ONE_FRAME = 0.85  # so that one frame alone opens no case
+SHIFTED_M = 0.5  # owners are worked out again when a told case's position has moved so far
+
+Owners = Callable[[int, float, float, Covariance], tuple[Share, ...]]
+Surveyed = Callable[[Thing], Located]
+Held = Callable[[Thing], bool]
+
+
+class Docket:
+    """Every case."""
+
+    def __init__(self, owners: Owners, surveyed: Surveyed) -> None:
+        self.records: dict[str, Record] = {}
+        self._surveyed = surveyed
+        self._owners = owners
+        self._founded = 0
+        self._waiting: list[CaseEvent] = []
+
+    def review(self, things: Iterable[Thing], *, at: datetime, cause: str, held: Held, areas: int) -> list[CaseEvent]:
+        """Bring the cases of things that changed up to what their looks say now, and tell what is new."""
+        events: list[CaseEvent] = []
+        emptied: dict[str, Record] = {}
+        found = [(thing, self._assigned(thing, emptied)) for thing in things]
+        for record in emptied.values():
+            events += self._absorbed(record, at, cause)
+        for thing, pieces in found:
+            before: Record | None = None
+            for record, piece in pieces:
+                if before is not None and before.told:
+                    record.previous, record.episode = before.id, before.episode + 1
+                elif before is not None:
+                    record.previous, record.episode = before.previous, before.episode
+                else:
+                    record.previous, record.episode = None, 1
+                events += self._tell(thing, record, piece, at, cause, held, areas)
+                before = record
+        return events
+
+    # Which case a sighting belongs to
+
+    def _assigned(self, thing: Thing, emptied: dict[str, Record]) -> list[tuple[Record, Episode]]:
+        looks, by_pass = looks_of(thing)
+        told = frozenset(_told_by(record) for record in thing.records if record.told and record.seens)
+        out: list[tuple[Record, Episode]] = []
+        claimed: set[str] = set()
+        for piece in episodes(looks, _kind(by_pass), told):
+            seens = sorted((s for look in piece.looks for s in by_pass.get(look.pass_id, ())), key=_in_time)
+            record = self._claimed(thing, seens, claimed) or self._founded_by(seens)
+            claimed.add(record.id)
+            for seen in seens:
+                before = seen.record
+                if before is record:
+                    continue
+                if before is not None:
+                    before.seens.remove(seen)
+                    if not before.seens:
+                        emptied[before.id] = before
+                seen.record = record
+                record.seens.append(seen)
+            record.seens.sort(key=_in_time)
+            out.append((record, piece))
+        thing.records = [record for record, _ in out]
+        return out
+
+    def _claimed(self, thing: Thing, seens: list[Seen], claimed: set[str]) -> Record | None:
+        """The case that an episode goes on being: the one told first, else the oldest."""
+        mine = {
+            s.record.id: s.record
+            for s in seens
+            if s.record is not None and s.record.id not in claimed and _home(s.record) is thing
+        }
+        return min(mine.values(), key=lambda record: (not record.told, record.number), default=None)
+
+    def _founded_by(self, seens: list[Seen]) -> Record:
+        first = min(seens, key=lambda s: s.number)
+        assert first.sighting.matter is not None
+        id, again = derived_id("case", first.sighting.id), 0
+        while id in self.records:
+            again += 1
+            id = derived_id("case", first.sighting.id, str(again))
+        record = Record(id, self._founded, first.sighting.kind, first.sighting.matter)
+        self._founded += 1
+        self.records[id] = record
+        return record
+
+    def _absorbed(self, record: Record, at: datetime, cause: str) -> list[CaseEvent]:
+        """A case that lost all its sightings to others is merged into the one that has its first."""
+        del self.records[record.id]
+        if not record.logged:
+            return []
+        into = record.last_seens[0].record
+        assert into is not None  # every sighting is of a case
+        into.alerts = sorted([*into.alerts, *record.alerts], key=lambda alert: alert.at)
+        if record.told:
+            into.told = True
+            if into.state in (State.CANDIDATE, State.DISMISSED):
+                into.state, into.opened_at = record.state, record.opened_at
+        return [self._event(record, "merged", cause, at, record.recipients if record.told else (), into=into.id)]
+
+    def part(self, record: Record, thing: Thing, *, at: datetime, cause: str) -> None:
+        """Give the sightings that a person took out of a case one of their own. The alerts stay where they are."""
+        seens = sorted((s for s in thing.seens if s.record is record), key=_in_time)
+        fresh = self._founded_by(seens)
+        fresh.state, fresh.told, fresh.opened_at, fresh.areas = (
+            record.state,
+            record.told,
+            record.opened_at,
+            record.areas,
+        )
+        fresh.episode, fresh.previous, fresh.thing, fresh.probability = 1, None, thing, record.probability
+        for seen in seens:
+            record.seens.remove(seen)
+            fresh.seens.append(seen)
+            seen.record = fresh
+        fresh.passes = {s.sighting.pass_id for s in seens}
+        fresh.last_seens, record.last_seens = list(fresh.seens), list(record.seens)
+        thing.records = [fresh]
+        self._waiting.append(self._event(fresh, "split", cause, at, record.recipients if record.told else ()))
+
+    def flush(self) -> list[CaseEvent]:
+        """Events that a person's decision caused by itself."""
+        events, self._waiting = self._waiting, []
+        return events
+
+    # What is told
+
+    def _tell(
+        self, thing: Thing, record: Record, piece: Episode, at: datetime, cause: str, held: Held, areas: int
+    ) -> list[CaseEvent]:
+        """Move a case to the state its belief asks for, and say what happened."""
+        fresh = {s.sighting.pass_id for s in record.seens} - record.passes
+        record.passes |= fresh
+        record.probability = piece.p
+        record.thing = thing
+        record.last_seens = list(record.seens)
+        if not record.told:
+            if piece.opened_at is not None and not held(thing):
+                return self._open(record, piece, at, cause, areas)
+            return self._doubt(record, piece, at, cause)
+        if piece.opened_at is not None and record.opened_at is None:
+            record.opened_at = piece.opened_at
+        if piece.closed_at is not None and record.state is not State.CLOSED:
+            return self._close(record, piece.closed_at, at, cause)
+        if record.state is State.CLOSED:
+            if piece.closed_at is None:
+                record.state, record.closed_at = State.OPEN, None
+                record.again += 1
+                to = record.recipients if record.again == 1 else ()
+                return [self._event(record, "confirmed", cause, at, to)]
+            record.closed_at = piece.closed_at
+            return []
+        return self._moved(record, at, cause) or ([self._event(record, "confirmed", cause, at, ())] if fresh else [])
+
+    def shifted(self, thing: Thing, *, at: datetime, cause: str) -> list[CaseEvent]:
+        """A thing was found to stand elsewhere: whose it is may have changed."""
+        open_ = [record for record in thing.records if record.told and record.state is not State.CLOSED]
+        return [event for record in open_ for event in self._moved(record, at, cause)]
+
+    def _open(self, record: Record, piece: Episode, at: datetime, cause: str, areas: int) -> list[CaseEvent]:
+        record.told, record.state, record.opened_at = True, State.OPEN, piece.opened_at
+        record.areas = areas
+        self._route(record)
+        gone = piece.closed_at is not None  # all of it arrived late: nobody need go there
+        event = "opened" if record.previous is None else "rebounded"
+        events = [self._event(record, event, cause, at, () if gone else recipients(record.owners))]
+        if piece.closed_at is not None:
+            events += self._close(record, piece.closed_at, at, cause)
+        return events
+
+    def _close(self, record: Record, closed_at: datetime, at: datetime, cause: str) -> list[CaseEvent]:
+        event = "verified" if record.state is State.HANDLED or record.again else "closed"
+        record.state, record.closed_at = State.CLOSED, closed_at
+        to = record.recipients if record.again < 2 else ()
+        return [self._event(record, event, cause, at, to)]
+
+    def _doubt(self, record: Record, piece: Episode, at: datetime, cause: str) -> list[CaseEvent]:
+        gone = piece.doubted or piece.closed_at is not None
+        state = State.DISMISSED if gone else State.CANDIDATE
+        if record.logged and state is record.state:
+            return []
+        record.state = state
+        return [self._event(record, "dismissed" if gone else "suspected", cause, at, ())]
+
+    def _moved(self, record: Record, at: datetime, cause: str) -> list[CaseEvent]:
+        """Tell the right owner when better positions show that another one was told."""
+        thing = record.thing
+        assert thing is not None  # it was just reviewed
+        east, north = thing.offset(*record.routed)
+        if max(abs(east), abs(north)) < SHIFTED_M and len(thing.passes) < 2 * record.routed_passes:
+            return []
+        self._route(record)
+        told = record.recipients
+        p = {share.area: share.p for share in record.owners}
+        best = next(iter(recipients(record.owners)), None)
+        if best is None or best in told or p[best] < MOVES_AT or any(p.get(area, 0.0) > LEAVES_AT for area in told):
+            return []
+        return [self._event(record, "moved", cause, at, (best,))]
+
+    def _route(self, record: Record) -> None:
+        """Work out whose the case is, by where it is thought to be now."""
+        thing = record.thing
+        assert thing is not None  # every case is routed after its first review
+        record.routed, record.routed_passes = (thing.lat, thing.lon), len(thing.passes)
+        record.lat, record.lon, record.covariance = self._surveyed(thing)
+        record.owners = self._owners(record.areas, record.lat, record.lon, record.covariance)
+
+    def _event(
+        self, record: Record, event: str, cause: str, at: datetime, to: tuple[str, ...], into: str | None = None
+    ) -> CaseEvent:
+        record.logged = True
+        if event != "merged":
+            record.alerts += [Alert(recipient, event, at) for recipient in to]
+        if record.thing is not None and record.routed == (0.0, 0.0):
+            self._route(record)
+        return CaseEvent(
+            id=derived_id("event", record.id, event, cause),
+            event=event,
+            at=at,
+            case=self.case(record),
+            recipients=to,
+            into=into,
+        )
+
+    def case(self, record: Record) -> Case:
+        """A snapshot of one case."""
+        seens = record.seens or record.last_seens
+        best = max(seens, key=lambda s: (_has_picture(s), s.sighting.confidence))
+        ee, en, nn = record.covariance
+        return Case(
+            id=record.id,
+            kind=record.kind,
+            matter=record.matter,
+            state=record.state,
+            lat=round(record.lat, 7),
+            lon=round(record.lon, 7),
+            covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
+            probability=round(record.probability, 4),
+            opened_at=record.opened_at,
+            closed_at=record.closed_at,
+            episode=record.episode,
+            previous=record.previous,
+            first_seen_at=seens[0].sighting.seen_at,
+            last_seen_at=seens[-1].sighting.seen_at,
+            sightings=tuple(s.sighting.id for s in seens),
+            passes=len({s.sighting.pass_id for s in seens}),
+            owners=record.owners,
+            alerts=tuple(record.alerts),
+            confidence=max(s.sighting.confidence for s in seens),
+            evidence=best.sighting.evidence,
+        )
+
+    def cases(self) -> list[Case]:
+        """Every case as it stands, oldest first."""
+        for record in self.records.values():
+            self._route(record)
+        found = [self.case(record) for record in self.records.values()]
+        return sorted(found, key=lambda case: (case.first_seen_at, case.id))
+
+
+def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
+    """The looks at a thing in order of time, and its sightings by pass; of a bin, those of its disorder."""
+    by_pass = {
+        id: found
+        for id, seens in thing.passes.items()
+        if (found := [s for s in seens if s.sighting.matter is not None])
+    }
+    looks = [look for id, look in thing.looks.items() if id not in by_pass]
+    for id, seens in by_pass.items():
+        at = min(s.sighting.seen_at for s in seens)
+        looks.append(Look(at, id, max(_trusted(s) for s in seens), 1.0))
+    looks.sort(key=lambda look: (look.at, look.pass_id))
+    return looks, by_pass
+
+
+def _home(record: Record) -> Thing | None:
+    """The thing that most of what a case rests on is of now."""
+    weight: dict[int, float] = {}
+    things: dict[int, Thing] = {}
+    for seen in record.seens:
+        if seen.thing is not None:
+            things[seen.thing.number] = seen.thing
+            weight[seen.thing.number] = weight.get(seen.thing.number, 0.0) + seen.sighting.confidence
+    return things[min(weight, key=lambda number: (-weight[number], number))] if weight else None
+
+
+def _told_by(record: Record) -> str:
+    """The pass that opened a case; the next that saw it, when that one turned out to have seen something else."""
+    since = [s for s in record.seens if record.opened_at is None or s.sighting.seen_at >= record.opened_at]
+    return min(since, key=_in_time).sighting.pass_id if since else record.seens[-1].sighting.pass_id
+
+
+def _trusted(seen: Seen) -> float:
+    """A ghost lasts one frame: what a single frame says is believed less, however sure it claims to be."""
+    return min(seen.sighting.confidence, MOST_OF_ONE_FRAME) if seen.sighting.frames == 1 else seen.sighting.confidence
+
+
+def _kind(by_pass: dict[str, list[Seen]]) -> str:
+    return next((seens[0].sighting.kind for seens in by_pass.values()), "")
+
+
+def _in_time(seen: Seen) -> tuple[datetime, str]:
+    return seen.sighting.seen_at, seen.sighting.id
+
+
+def _has_picture(seen: Seen) -> bool:
+    evidence = seen.sighting.evidence
+    return evidence is not None and evidence.uri is not None

@@ -1,0 +1,246 @@
+"""Engine: sightings and passes in, case events out. Pure and deterministic: no clock, no storage, no network.
+
+It decides online: an event rests on what had arrived by then. What arrives late corrects by later events, never by
+silence or by repeating what was told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from dispatcher.area import Areas
+from dispatcher.case import Case, Share, State
+from dispatcher.joint.associate import FARTHEST_M
+from dispatcher.joint.atlas import Atlas, Identify
+from dispatcher.joint.belief import Look
+from dispatcher.joint.case import Anchor, CaseEvent
+from dispatcher.joint.command import Merge, Split
+from dispatcher.joint.docket import Docket
+from dispatcher.joint.grid import ROW
+from dispatcher.joint.seen import Seen
+from dispatcher.joint.thing import Thing
+from dispatcher.joint.twins import undecided
+from dispatcher.joint.view import View
+from dispatcher.owner import owners
+from ingest.frame import derived_id
+from models.taxonomy import Taxonomy
+from vision.sighting import Covariance, Pass, Sighting
+
+LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
+AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
+UNKNOWN_BIAS_M = 3.0  # 1 sigma of a vehicle's position error when nothing it saw tells
+AROUND_S = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
+
+
+Input = Sighting | Pass | Merge | Split
+
+
+class Engine:
+    """Every thing, and what was told about it."""
+
+    def __init__(self, areas: Areas, taxonomy: Taxonomy, identify: Identify | None = None) -> None:
+        self._areas = [areas]
+        self._taxonomy = taxonomy
+        self._atlas = Atlas(identify)
+        self._docket = Docket(self._owners, self._atlas.surveyed)
+        self._seen: dict[str, Seen] = {}
+        self._others: set[str] = set()  # ids of passes and commands
+        self._clock = datetime.min.replace(tzinfo=UTC)
+        self.repeats = 0
+
+    def read(self, item: Input, *, made_at: datetime) -> list[CaseEvent]:
+        """Take one input. Repeats change nothing. Raises ValueError for one that makes no sense."""
+        if isinstance(item, Sighting):
+            self._check(item, made_at)
+        self._clock = max(self._clock, made_at)
+        if item.id in self._seen or item.id in self._others:
+            self.repeats += 1
+            return []
+        if isinstance(item, Sighting):
+            return self._sight(item)
+        events = self._look(item) if isinstance(item, Pass) else self._obey(item)
+        self._others.add(item.id)
+        return events
+
+    def cases(self) -> list[Case]:
+        """Every case, candidates and closed ones included, oldest first."""
+        return self._docket.cases()
+
+    def objects(self) -> list[Anchor]:
+        """The permanent objects, in the order they were first seen."""
+        found = [anchor for thing in self._atlas.things.values() if (anchor := self._object(thing)) is not None]
+        return sorted(found, key=lambda anchor: self._seen[anchor.sightings[0]].number)
+
+    def changed_objects(self) -> list[Anchor]:
+        """The objects whose sightings changed since this was last asked; without sightings those that are no more."""
+        changed, self._atlas.changed = self._atlas.changed, {}
+        out = []
+        for thing in changed.values():
+            anchor = self._object(thing) if thing.runs else None
+            if anchor is not None:
+                out.append(anchor)
+            elif thing.object_id:
+                out.append(Anchor(id=thing.object_id, kind="", lat=0, lon=0, covariance_m2=(0, 0, 0), sightings=()))
+                thing.object_id = ""
+        return out
+
+    def object_with(self, sighting_id: str) -> Anchor | None:
+        """The object that a sighting belongs to; None when it is of a case, or unknown."""
+        seen = self._seen.get(sighting_id)
+        if seen is None or seen.sighting.matter is not None or seen.thing is None:
+            return None
+        return self._object(seen.thing)
+
+    def _object(self, thing: Thing) -> Anchor | None:
+        plain = sorted((s for s in thing.seens if s.sighting.matter is None), key=lambda s: s.number)
+        if not plain:
+            return None
+        thing.object_id = thing.object_id or derived_id("object", thing.id)
+        lat, lon, (ee, en, nn) = self._atlas.surveyed(thing)
+        return Anchor(
+            id=thing.object_id,
+            kind=plain[0].sighting.kind,
+            lat=round(lat, 7),
+            lon=round(lon, 7),
+            covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
+            sightings=tuple(s.sighting.id for s in plain),
+        )
+
+    # One sighting
+
+    def _check(self, sighting: Sighting, made_at: datetime) -> None:
+        if sighting.matter is not None and sighting.matter not in self._taxonomy.by_code:
+            raise ValueError(f"matter {sighting.matter!r} is no code of matters.csv")
+        if sighting.seen_at - made_at > AHEAD:
+            raise ValueError(f"seen_at {sighting.seen_at:%Y-%m-%d %H:%M} lies after its envelope's time")
+        if sighting.lat == 0 and sighting.lon == 0:
+            raise ValueError("position is 0, 0: no fix")
+
+    def _key(self, sighting: Sighting) -> str:
+        """Only things of one key can be one thing: those of one matter, and a bin whether it overflows or not."""
+        group = self._taxonomy.group_of_kind(sighting.kind)
+        filed = self._taxonomy.matter_of_kind(sighting.kind)
+        return group if sighting.matter == filed else f"{sighting.matter or sighting.kind}"
+
+    def _sight(self, sighting: Sighting) -> list[CaseEvent]:
+        seen = Seen.of(sighting, len(self._seen), self._key(sighting))
+        self._seen[sighting.id] = seen
+        touched = self._atlas.place(seen)
+        assert seen.thing is not None
+        if sighting.matter is not None:
+            self._catch_up(seen.thing, seen.at)
+        return self._review(touched, (), sighting.id)
+
+    def _catch_up(self, thing: Thing, at: float) -> None:
+        """Passes that arrived already and looked after a sighting that is news."""
+        for view in self._atlas.views.after(at, thing.lat, thing.lon, FARTHEST_M):
+            if view.id not in thing.looks:
+                self._miss(view, [thing])
+
+    # One pass
+
+    def _look(self, item: Pass) -> list[CaseEvent]:
+        view = View.of(item)
+        self._atlas.views.put(view)
+        touched: dict[int, Thing] = {}
+        for run in self._atlas.fleet.runs_between(view.vehicle, view.started, view.ended):
+            if run in self._atlas.fleet.stale:
+                touched |= self._atlas.finish(run, self._clock.timestamp())
+        touched |= self._atlas.rework_due(self._clock.timestamp())
+        touched |= self._atlas.rework_suspects(list(touched.values()))
+        return self._review(touched, self._miss(view, self._in_view(view)), item.id)
+
+    def _in_view(self, view: View) -> list[Thing]:
+        squares = {s + r * ROW + c for s in view.squares for r in (-1, 0, 1) for c in (-1, 0, 1)}
+        return self._atlas.within(sorted(squares))
+
+    def _miss(self, view: View, things: list[Thing]) -> list[Thing]:
+        """What a pass looked at and did not report counts against the cases there. Returns the things that changed."""
+        runs = self._atlas.fleet.runs_between(view.vehicle, view.started - AROUND_S, view.ended + AROUND_S)
+        bias = self._atlas.bias_near(runs, [(thing.lat, thing.lon) for thing in things])
+        changed = []
+        for n, thing in enumerate(things):
+            last = thing.records[-1] if thing.records else None
+            watched = last is not None and last.state is not State.DISMISSED
+            recall = view.recall.get(last.kind if last is not None else thing.seens[0].sighting.kind, 0.0)
+            if recall < LEAST_DETECTABLE:
+                continue
+            east, north, (ee, en, nn) = 0.0, 0.0, (UNKNOWN_BIAS_M**2, 0.0, UNKNOWN_BIAS_M**2)
+            if bias is not None:
+                east, north = bias[0][n].tolist()
+                (ee, en), (_, nn) = bias[1][n].tolist()
+            a, b, c = thing.covariance
+            spot = thing.lat + north / thing.per_lat, thing.lon + east / thing.per_lon
+            detectable = recall * view.looked(*spot, (ee + a, en + b, nn + c))
+            if detectable < LEAST_DETECTABLE:
+                continue
+            thing.expected += detectable
+            if watched and not self._atlas.doubtful(thing, view.id):
+                thing.looks[view.id] = Look(view.ended_at, view.id, None, round(detectable, 6))
+                changed.append(thing)
+        return changed
+
+    # One command
+
+    def _obey(self, command: Merge | Split) -> list[CaseEvent]:
+        """What a person decided. What they said is one, or apart, stays so."""
+        record = self._docket.records.get(command.case)
+        if record is None or record.thing is None:
+            raise ValueError(f"there is no case {command.case}")
+        touched: dict[int, Thing] = {}
+        if isinstance(command, Merge):
+            other = self._docket.records.get(command.other)
+            if other is None or other.thing is None:
+                raise ValueError(f"there is no case {command.other}")
+            if other.thing is record.thing:
+                raise ValueError("both are episodes of one thing: it was gone in between")
+            if other.thing.key != record.thing.key:
+                raise ValueError(f"a case of {other.matter} cannot go on in one of {record.matter}")
+            if record.number > other.number:  # the older one goes on
+                record.number, other.number = other.number, record.number
+            record.told = record.told or other.told
+            self._atlas.join(record.thing, other.thing, touched, pin=True)
+        else:
+            mine = {s.sighting.id: s for s in record.seens}
+            if not mine.keys() > set(command.sightings):
+                raise ValueError("a split takes some sightings of the case, and leaves some")
+            part = self._atlas.part(record.thing, [mine[id] for id in command.sightings], touched)
+            self._docket.part(record, part, at=self._clock, cause=command.id)
+        return self._docket.flush() + self._review(touched, (), command.id)
+
+    # What follows from it
+
+    def _review(self, touched: dict[int, Thing], looked: Iterable[Thing], cause: str) -> list[CaseEvent]:
+        """What follows for the things whose sightings or looks changed, and for those that only moved."""
+        regrouped, self._atlas.regrouped = self._atlas.regrouped, {}
+        anew = regrouped | {thing.number: thing for thing in looked}
+        things = [anew[n] for n in sorted(anew) if anew[n].records or _in_disorder(anew[n])]
+        events = self._docket.review(
+            things, at=self._clock, cause=cause, held=self._undecided, areas=len(self._areas) - 1
+        )
+        for thing in things:
+            self._watch(thing)
+        for number in sorted(touched.keys() - anew.keys()):
+            events += self._docket.shifted(touched[number], at=self._clock, cause=cause)
+        return events
+
+    @staticmethod
+    def _watch(thing: Thing) -> None:
+        last = thing.records[-1] if thing.records else None
+        permanent = any(s.sighting.matter is None for s in thing.seens)
+        thing.there = 1.0 if last is None or permanent else max(last.probability, 0.03)
+
+    def _undecided(self, thing: Thing) -> bool:
+        """True while a thing may be another one whose case is open."""
+        return any(
+            any(record.state is State.OPEN for record in other.records) and undecided(thing, other)
+            for other in self._atlas.neighbours(thing)
+        )
+
+    def _owners(self, version: int, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
+        return owners(self._areas[version], lat, lon, covariance)
+
+
+def _in_disorder(thing: Thing) -> bool:
+    return any(s.sighting.matter is not None for s in thing.seens)

@@ -1,0 +1,56 @@
+"""Fleet: every vehicle's sightings in order of capture time, and the bias curve last estimated for each run."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+
+from dispatcher.joint.bias import Fit
+from dispatcher.joint.seen import RUN_S, Seen
+
+BESIDE_S = 150.0  # sightings farther apart in time are not worked on together
+MOST = 12  # sightings worked on together
+
+Run = tuple[str, int]
+
+
+class Fleet:
+    def __init__(self) -> None:
+        self._tracks: dict[str, list[Seen]] = {}
+        self.fits: dict[Run, Fit] = {}
+        self.stale: set[Run] = set()  # runs with sightings since they were last worked out
+
+    def add(self, seen: Seen) -> None:
+        track = self._tracks.setdefault(seen.sighting.vehicle, [])
+        insort(track, seen, key=_order)
+        self.stale.add(seen.run)
+
+    def beside(self, seen: Seen, most: int = MOST) -> list[Seen]:
+        """The sightings of the same vehicle nearest in time, itself included, in order of time."""
+        track = self._tracks[seen.sighting.vehicle]
+        at = bisect_left(track, _order(seen), key=_order)
+        low = high = at
+        while high - low + 1 < most:
+            before = seen.at - track[low - 1].at if low > 0 else BESIDE_S
+            after = track[high + 1].at - seen.at if high + 1 < len(track) else BESIDE_S
+            if min(before, after) >= BESIDE_S:
+                break
+            if before <= after:
+                low -= 1
+            else:
+                high += 1
+        return track[low : high + 1]
+
+    def run(self, run: Run, margin_s: float = 0.0) -> list[Seen]:
+        """The sightings of a run and so many seconds before and after it."""
+        vehicle, piece = run
+        track = self._tracks.get(vehicle, [])
+        low = bisect_left(track, piece * RUN_S - margin_s, key=lambda s: s.at)
+        high = bisect_left(track, (piece + 1) * RUN_S + margin_s, key=lambda s: s.at)
+        return track[low:high]
+
+    def runs_between(self, vehicle: str, started: float, ended: float) -> list[Run]:
+        return [(vehicle, piece) for piece in range(int(started // RUN_S), int(ended // RUN_S) + 1)]
+
+
+def _order(seen: Seen) -> tuple[float, str]:
+    return seen.at, seen.sighting.id

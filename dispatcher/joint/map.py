@@ -1,0 +1,138 @@
+"""Map: all things where they stand, and how they are looked up.
+
+`dispatcher/joint/atlas.py` places sightings on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dispatcher.joint.associate import FARTHEST_M, GHOSTS_PER_M2, NEW_PER_M2, OBJECT_GHOSTS_PER_M2, UNKNOWN_PER_M2
+from dispatcher.joint.fleet import Fleet, Run
+from dispatcher.joint.grid import Grid
+from dispatcher.joint.seen import Seen, plus
+from dispatcher.joint.thing import Located, Thing
+from dispatcher.joint.twins import undecided
+from dispatcher.joint.view import Views
+from ingest.frame import derived_id
+
+DRIFTS_M = 100.0  # over so many metres the map is off by about the same
+SUSPECT_M = (
+    12.0  # a rarely seen thing so close to one often seen may be its ghost: the runs that saw it are worked out again
+)
+
+
+class Map:
+    """Every thing by where it stands, and what the runs and passes that saw it told."""
+
+    def __init__(self) -> None:
+        self.fleet = Fleet()
+        self.views = Views()
+        self.things: dict[int, Thing] = {}
+        self.changed: dict[int, Thing] = {}  # things whose sightings changed since somebody last asked
+        self.regrouped: dict[int, Thing] = {}  # the same, for somebody else
+        self._grid: Grid[Thing] = Grid()
+        self._all: Grid[Thing] = Grid()
+        self._next = 0
+
+    def _new(self, seen: Seen) -> Thing:
+        thing = Thing.at(derived_id("thing", seen.sighting.id), self._next, seen)
+        self._next += 1
+        self.things[thing.number] = thing
+        return thing
+
+    def _regroup(self, *things: Thing) -> None:
+        for thing in things:
+            self.changed[thing.number] = self.regrouped[thing.number] = thing
+            self._put(thing)
+
+    def _put(self, thing: Thing) -> None:
+        if thing.runs:
+            self._grid.put(thing.number, thing, thing.key, thing.lat, thing.lon)
+            self._all.put(thing.number, thing, "", thing.lat, thing.lon)
+        else:
+            self._grid.drop(thing.number)
+            self._all.drop(thing.number)
+            self.things.pop(thing.number, None)
+
+    def _fresh(self, seen: Seen) -> float:
+        """Log density of things that nobody knows yet."""
+        c = min(max(seen.sighting.confidence, 0.02), 0.98)
+        if seen.sighting.matter is not None:
+            return math.log(NEW_PER_M2 + GHOSTS_PER_M2 * (1 - c) / c)
+        looked = self.views.count(seen.sighting.lat, seen.sighting.lon)
+        unknown = UNKNOWN_PER_M2 * 0.5 ** min(looked, 20)
+        return math.log(NEW_PER_M2 + unknown + OBJECT_GHOSTS_PER_M2 * (1 - c) / c)
+
+    def _near(self, seen: Seen, reach_m: float) -> Sequence[Thing]:
+        return self._grid.near(seen.key, seen.sighting.lat, seen.sighting.lon, reach_m)
+
+    def surveyed(self, thing: Thing) -> Located:
+        """Where a thing is on the ground.
+
+        Passes that agree with each other may all be off by what the first of them was: the map is rigid, but adrift.
+        Over many passes position errors are none on average; so what they were near here, on average, is how far the
+        map is off.
+        """
+        weight = east = north = most = 0.0
+        for other in self._all.near("", thing.lat, thing.lon, DRIFTS_M):
+            apart = math.hypot(*thing.offset(other.lat, other.lon))
+            near = math.exp(-apart / DRIFTS_M)
+            w, e, n = other.drift
+            weight, east, north = weight + near * w, east + near * e, north + near * n
+            most = max(most, near * w)
+        off = 1.0 / most
+        lat = thing.lat + north / weight / thing.per_lat
+        lon = thing.lon + east / weight / thing.per_lon
+        return lat, lon, plus(thing.covariance, (off, 0.0, off))
+
+    def within(self, squares: Iterable[int]) -> list[Thing]:
+        """The things of all keys in some squares, in a fixed order."""
+        return sorted(self._all.within("", squares), key=lambda thing: thing.number)
+
+    @staticmethod
+    def _held(seen: Seen, reach_m: float) -> Sequence[Thing]:
+        return () if seen.thing is None else (seen.thing,)
+
+    def _heads(self, seens: Iterable[Seen], new: Seen | None = None) -> list[Seen]:
+        """One sighting of each bank, the first."""
+        out = []
+        for seen in seens:
+            mates = () if seen.thing is None else seen.thing.passes.get(seen.sighting.pass_id, ())
+            if seen is new or not mates or mates[0] is seen:
+                out.append(seen)
+        return out
+
+    def neighbours(self, thing: Thing) -> list[Thing]:
+        spread = math.sqrt(max(thing.covariance[0], thing.covariance[2]))
+        reach = min(FARTHEST_M, 6.0 + 3.0 * spread)
+        near = self._grid.near(thing.key, thing.lat, thing.lon, reach)
+        return [other for other in near if other is not thing]
+
+    def doubtful(self, thing: Thing, pass_id: str) -> bool:
+        """True when a pass did not see a thing, but something close to it that may be the same."""
+        return any(
+            pass_id in other.passes and undecided(thing, other)
+            for other in self._grid.near(thing.key, thing.lat, thing.lon, SUSPECT_M)
+            if other is not thing
+        )
+
+    def bias_near(self, runs: Sequence[Run], spots: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray] | None:
+        """Bias (P, 2) and covariance (P, 2, 2) at points, by the runs' last estimates; None when there are none."""
+        fits = [self.fleet.fits[run] for run in runs if run in self.fleet.fits]
+        if not fits or not spots:
+            return None
+        means, spreads = [], []
+        for curve in fits:
+            window = curve.window
+            enu = np.array([window.offset(lat, lon) for lat, lon in spots])
+            mean, spread = curve.near(enu)
+            means.append(mean)
+            spreads.append(spread)
+        size = np.array([s[:, 0, 0] + s[:, 1, 1] for s in spreads])
+        best = np.argmin(size, axis=0)
+        at = np.arange(len(spots))
+        return np.array(means)[best, at], np.array(spreads)[best, at]

@@ -1,0 +1,94 @@
+"""Seen: a sighting as the engine works with it, and arithmetic on 2x2 covariances written as (ee, en, nn)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from vision.sighting import Covariance, Sighting
+
+if TYPE_CHECKING:
+    from dispatcher.joint.record import Record
+    from dispatcher.joint.thing import Thing
+
+OWN_MORE_M = 0.5  # 1 sigma, each axis: a thing has a size, receivers jitter, nobody's errors are quite what they claim
+MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wanders from one sighting to the next
+RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """One accepted sighting. `own` is its error without the vehicle's; `root` the square root of the vehicle's."""
+
+    sighting: Sighting
+    number: int  # order of arrival
+    at: float  # seconds since 1970
+    own: Covariance
+    root: Covariance
+    key: str  # identity group: only things of one key can be one thing
+    run: tuple[str, int]  # vehicle and piece of its time
+    thing: Thing | None = None
+    record: Record | None = None
+    pinned: bool = False  # a person said what it is of
+    # Where the thing is by this sighting, the vehicle's estimated error taken off, and how far to trust that.
+    lat: float = field(default=0.0)
+    lon: float = field(default=0.0)
+    covariance: Covariance = (0.0, 0.0, 0.0)
+
+    @classmethod
+    def of(cls, sighting: Sighting, number: int, key: str) -> Seen:
+        at = sighting.seen_at.timestamp()
+        shared = clipped(sighting.shared_covariance_m2, 0.0)
+        own = clipped(minus(sighting.covariance_m2, shared), 0.0)
+        more = OWN_MORE_M**2 + MISJUDGED**2 * (shared[0] + shared[2]) / 2
+        own = plus(own, (more, 0.0, more))
+        run = (sighting.vehicle, int(at // RUN_S))
+        seen = cls(sighting, number, at, own, root(shared), key, run)
+        seen.lat, seen.lon, seen.covariance = sighting.lat, sighting.lon, plus(own, shared)
+        return seen
+
+
+def plus(a: Covariance, b: Covariance) -> Covariance:
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+def minus(a: Covariance, b: Covariance) -> Covariance:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2]
+
+
+def inverse(a: Covariance) -> Covariance:
+    det = a[0] * a[2] - a[1] * a[1]
+    return a[2] / det, -a[1] / det, a[0] / det
+
+
+def clipped(a: Covariance, least: float) -> Covariance:
+    """The nearest covariance whose variances, along its own axes, are at least so much."""
+    ee, en, nn = a
+    middle, half = (ee + nn) / 2, math.hypot((ee - nn) / 2, en)
+    low, high = middle - half, middle + half
+    if low >= least:
+        return a
+    low, high = least, max(high, least)
+    if half == 0.0:
+        return low, 0.0, low
+    cos2, sin2 = (ee - nn) / 2 / half, en / half
+    middle, half = (low + high) / 2, (high - low) / 2
+    return middle + half * cos2, half * sin2, middle - half * cos2
+
+
+def root(a: Covariance) -> Covariance:
+    """The symmetric square root."""
+    s = math.sqrt(max(a[0] * a[2] - a[1] * a[1], 0.0))
+    t = math.sqrt(max(a[0] + a[2] + 2 * s, 0.0))
+    return (0.0, 0.0, 0.0) if t == 0.0 else ((a[0] + s) / t, a[1] / t, (a[2] + s) / t)
+
+
+def log_density(east: float, north: float, a: Covariance) -> float:
+    """Log of a Gaussian's density, per m², at an offset from its middle."""
+    det = a[0] * a[2] - a[1] * a[1]
+    d2 = (a[2] * east * east - 2 * a[1] * east * north + a[0] * north * north) / det
+    return -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI
+
+
+LOG_2PI = math.log(2 * math.pi)

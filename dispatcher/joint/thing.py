@@ -1,0 +1,160 @@
+"""Thing: one physical thing on the map: a bin, a heap, a poster. Everything that was seen of it, and where it is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from dispatcher.joint.belief import Look
+from dispatcher.joint.record import Record
+from dispatcher.joint.seen import Seen, inverse, minus, plus
+from ingest.geo import m_per_deg
+from vision.sighting import Covariance
+
+POSITION_FLOOR_M = 0.3  # 1 sigma, each axis, of the surest position
+LEAST_THERE = 0.01  # chance that the least likely thing is reported again
+SURE = 12  # passes after which nothing more is learnt about whether it is anything
+LEAST_INFORMATION = 1e-6  # 1/m²; below it nothing is known
+
+Located = tuple[float, float, Covariance]
+Message = tuple[Covariance, float, float]  # information matrix; information vector in metres about the thing's origin
+
+Offset = tuple[float, float, float]  # weight in 1/m², and weight times metres east and north
+
+
+@dataclass(slots=True, eq=False)
+class Thing:
+    """Sightings by run (vehicle and piece of its time), and the position that follows from them in information form."""
+
+    id: str
+    number: int  # order of founding
+    key: str
+    lat0: float  # origin of its information
+    lon0: float
+    per_lat: float
+    per_lon: float
+    lat: float
+    lon: float
+    runs: dict[tuple[str, int], list[Seen]] = field(default_factory=dict)
+    messages: dict[tuple[str, int], Message] = field(default_factory=dict)
+    information: Covariance = (0.0, 0.0, 0.0)
+    east: float = 0.0  # information vector
+    north: float = 0.0
+    covariance: Covariance = (0.0, 0.0, 0.0)
+    errors: dict[tuple[str, int], Offset] = field(default_factory=dict)  # of its runs' positions, as estimated
+    drift: Offset = (0.0, 0.0, 0.0)  # their sum
+    passes: dict[str, list[Seen]] = field(default_factory=dict)
+    looks: dict[str, Look] = field(default_factory=dict)  # misses, by pass
+    records: list[Record] = field(default_factory=list)  # in order of time
+    apart: set[str] = field(default_factory=set)  # things that a person said are others
+    there: float = 1.0  # chance that it is still there
+    believed: float = 0.0  # chance that it ever was, by the confidence of what reported it
+    tried: int = 0  # passes of a better known neighbour when its runs were last worked out again
+    expected: float = 0.0  # how many passes should have seen it, by what they looked at
+    object_id: str = ""  # what it is called among the objects, once it was one
+
+    @classmethod
+    def at(cls, id: str, number: int, seen: Seen) -> Thing:
+        lat, lon = seen.sighting.lat, seen.sighting.lon
+        return cls(id, number, seen.key, lat, lon, *m_per_deg(lat), lat, lon)
+
+    def add(self, seen: Seen) -> None:
+        seen.thing = self
+        self.runs.setdefault(seen.run, []).append(seen)
+        self.passes.setdefault(seen.sighting.pass_id, []).append(seen)
+        self._weigh()
+        self.update(seen.run)
+
+    def _weigh(self) -> None:
+        """How surely it is anything at all, by what reported it."""
+        doubt = 1.0
+        for seens in list(self.passes.values())[:SURE]:
+            doubt *= 1.0 - min(0.95, max(s.sighting.confidence for s in seens))
+        self.believed = max(LEAST_THERE, 1.0 - doubt)
+
+    def remove(self, seen: Seen) -> None:
+        seen.thing = None
+        for index, key in ((self.runs, seen.run), (self.passes, seen.sighting.pass_id)):
+            left = [other for other in index[key] if other is not seen]  # type: ignore[index]  # two kinds of key
+            if left:
+                index[key] = left  # type: ignore[index]
+            else:
+                del index[key]  # type: ignore[arg-type]
+        self._weigh()
+        self.update(seen.run)
+
+    def update(self, run: tuple[str, int]) -> None:
+        """Take in what the sightings of one run now say of the position."""
+        before = self.messages.pop(run, None)
+        if before is not None:
+            self.information = minus(self.information, before[0])
+            self.east, self.north = self.east - before[1], self.north - before[2]
+            self.drift = minus(self.drift, self.errors.pop(run))
+        seens = self.runs.get(run)
+        if seens:
+            message = self._message(seens)
+            self.messages[run] = message
+            self.errors[run] = self._error(seens)
+            self.drift = plus(self.drift, self.errors[run])
+            self.information = plus(self.information, message[0])
+            self.east, self.north = self.east + message[1], self.north + message[2]
+        if self.messages:
+            located = self._solved(self.information, self.east, self.north)
+            assert located is not None  # every message knows something
+            self.lat, self.lon, self.covariance = located
+
+    def without(self, run: tuple[str, int]) -> Located | None:
+        """Where the other runs say it is; None when there are none."""
+        message = self.messages.get(run)
+        if message is None:
+            return self.lat, self.lon, self.covariance
+        if len(self.messages) == 1:
+            return None
+        return self._solved(minus(self.information, message[0]), self.east - message[1], self.north - message[2])
+
+    def _message(self, seens: list[Seen]) -> Message:
+        """The middle of a run's sightings, no surer than the surest of them: they share their vehicle's error."""
+        surest = min((s.covariance for s in seens), key=lambda c: c[0] + c[2])
+        information = inverse(surest)
+        n = len(seens)
+        east = sum(s.lon - self.lon0 for s in seens) / n * self.per_lon
+        north = sum(s.lat - self.lat0 for s in seens) / n * self.per_lat
+        ee, en, nn = information
+        return information, ee * east + en * north, en * east + nn * north
+
+    def _error(self, seens: list[Seen]) -> Offset:
+        """What a run's position error was here, weighed by how surely it is none on average."""
+        n = len(seens)
+        a, b, c = seens[0].root
+        weight = 1.0 / ((a * a + 2 * b * b + c * c) / 2 + 0.5)
+        east = sum(s.sighting.lon - s.lon for s in seens) / n * self.per_lon
+        north = sum(s.sighting.lat - s.lat for s in seens) / n * self.per_lat
+        return weight, weight * east, weight * north
+
+    def _solved(self, information: Covariance, east: float, north: float) -> Located | None:
+        ee, en, nn = information
+        det = ee * nn - en * en
+        if ee < LEAST_INFORMATION or nn < LEAST_INFORMATION or det < LEAST_INFORMATION**2:
+            return None
+        a, b, c = nn / det, -en / det, ee / det
+        lat = self.lat0 + (b * east + c * north) / self.per_lat
+        lon = self.lon0 + (a * east + b * north) / self.per_lon
+        floor = POSITION_FLOOR_M**2
+        return lat, lon, (a + floor, b, c + floor)
+
+    def offset(self, lat: float, lon: float) -> tuple[float, float]:
+        """(east, north) in metres of a point as seen from it."""
+        return (lon - self.lon) * self.per_lon, (lat - self.lat) * self.per_lat
+
+    def distance_m(self, other: Thing) -> float:
+        return math.hypot(*self.offset(other.lat, other.lon))
+
+    @property
+    def prior(self) -> float:
+        """Log chance that a pass that looks at it reports it, beside what its kind promises."""
+        often = min(1.0, (len(self.passes) + 0.5) / (self.expected + 0.5))
+        return math.log(max(LEAST_THERE, self.there * self.believed * often))
+
+    @property
+    def seens(self) -> list[Seen]:
+        return [seen for seens in self.runs.values() for seen in seens]

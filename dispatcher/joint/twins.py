@@ -1,0 +1,65 @@
+"""Twins: whether two things on the map are one, by where they lie and by what passes saw of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, apart_m, relative
+from dispatcher.joint.seen import Seen, log_density, plus
+from dispatcher.joint.thing import Thing
+
+LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
+DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
+DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
+SAW_BOTH = 0.5  # passes, each as far as it is believed
+ONE_OF_TWO = 0.35  # log evidence for one thing from a pass that saw one of two neighbours ...
+ONE_OF_TWO_MOST = 4.0
+BOTH = -1.8  # ... and from one that saw both
+
+
+def sameness(a: Thing, b: Thing) -> float:
+    """Log odds that two things are one: how far apart they lie, and how often passes saw one and both of them."""
+    if a.id in b.apart or b.id in a.apart:
+        return -math.inf
+    east, north = a.offset(b.lat, b.lon)
+    if math.hypot(east, north) > FARTHEST_M:
+        return -math.inf
+    spread = plus(plus(a.covariance, b.covariance), (FLOOR_M**2, 0.0, FLOOR_M**2))
+    likely = log_density(east, north, spread)
+    for run in a.runs.keys() & b.runs.keys():  # one vehicle is surest about how far apart they are
+        likely = min(likely, relative(a.runs[run][0], b.runs[run][0]))
+    other, surer = sorted((a.believed, b.believed))
+    gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
+    together = a.passes.keys() & b.passes.keys()
+    one = float(min(len(a.passes), len(b.passes)) - len(together))
+    if not a.records and not b.records:  # what stays for ever, and was there to be seen
+        rare = min(a, b, key=lambda thing: len(thing.passes))
+        one += max(0.0, rare.expected - len(rare.passes))
+    return gain + _both(a, b, together) * BOTH + min(one * ONE_OF_TWO, ONE_OF_TWO_MOST)
+
+
+def undecided(a: Thing, b: Thing) -> bool:
+    """True while it is open whether two things are one. Until a pass has seen both, only a wide gap decides."""
+    both = _both(a, b, a.passes.keys() & b.passes.keys())
+    return sameness(a, b) > (DECIDED if both > SAW_BOTH else DECIDED_APART)
+
+
+def _both(a: Thing, b: Thing, passes: Iterable[str]) -> float:
+    """How many passes saw both, each counted as far as it can be believed."""
+    return math.fsum(min(_surest(a.passes[id]), _surest(b.passes[id])) for id in passes)
+
+
+def _surest(seens: Sequence[Seen]) -> float:
+    return max(seen.sighting.confidence for seen in seens)
+
+
+def widest(thing: Thing, seens: Sequence[Seen]) -> tuple[Seen, Seen] | None:
+    """The two sightings of one pass that stand farthest apart; None when they are one, or a bank side by side."""
+    best: tuple[float, Seen, Seen] | None = None
+    for n, a in enumerate(seens):
+        for b in seens[:n]:
+            apart = apart_m(a, b)
+            if apart > BANK_M and (best is None or apart > best[0]):
+                best = (apart, b, a)
+    return None if best is None else best[1:]

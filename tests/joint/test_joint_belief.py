@@ -1,0 +1,108 @@
+"""Belief rises with looks that saw a disorder and falls with clean ones."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dispatcher.joint.belief import CLOSES_AT, MOST, OPENS_AT, Look, believe, episodes
+
+NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
+
+
+def seen(hours: float, confidence: float) -> Look:
+    return Look(NOON + timedelta(hours=hours), f"seen-{hours}", confidence, 1.0)
+
+
+def clean(hours: float, detectable: float) -> Look:
+    return Look(NOON + timedelta(hours=hours), f"clean-{hours}", None, detectable)
+
+
+def test_one_look_is_believed_as_far_as_its_calibrated_confidence() -> None:
+    assert believe([seen(0, 0.83)], "garbage") == [pytest.approx(0.83)]
+
+
+def test_a_second_look_at_once_rules_out_a_ghost_and_tells_a_disorder_from_what_fools_the_detector() -> None:
+    _, after = believe([seen(0, 0.8), seen(0, 0.8)], "garbage")
+    r = 4**0.6  # of a further sighting's odds the part that is news
+    real, fake = 0.8 * r / (1 + r), 0.2 * 0.03 / (1 + r)
+    new = 0.2 * 0.97 * 0.02  # nothing stood there and the detector reports something again
+    real, fake, nothing = real + new * 0.8, fake + new * 0.2 * 0.03, new * 0.2 * 0.97
+    assert after == pytest.approx(min(real / (real + fake + nothing), MOST))
+
+
+def test_a_clean_look_is_worth_the_chance_of_a_miss() -> None:
+    _, after = believe([seen(0, 0.8), clean(0, 0.75)], "garbage")
+    real, fake, ghost = 0.8 * 0.25, 0.2 * 0.03 * 0.625, 0.2 * 0.97
+    assert after == pytest.approx(real / (real + fake + ghost))
+
+
+def test_after_a_day_and_a_half_a_third_of_the_heaps_still_lie_there() -> None:
+    _, after = believe([seen(0, 0.99), clean(36, 0.0001)], "garbage")
+    assert after == pytest.approx(0.99 * math.exp(-1), abs=1e-4)
+
+
+def test_what_is_seen_again_after_days_was_there_all_along() -> None:
+    assert believe([seen(0, 0.87), seen(24, 0.87), seen(48, 0.87)], "overflow_bin")[-1] > 0.87
+
+
+def test_a_doubtful_thing_seen_again_and_again_stays_doubtful() -> None:
+    # Something stands there, that much five looks prove; that it is a disorder none of them said.
+    assert believe([seen(day * 24, 0.5) for day in range(5)], "garbage")[-1] < OPENS_AT
+
+
+def closed_at(looks: list[Look]) -> datetime | None:
+    return episodes(looks, "garbage")[-1].closed_at
+
+
+def test_time_alone_never_closes() -> None:
+    assert closed_at([seen(0, 0.95), clean(480, 0.06)]) is None
+
+
+def test_no_number_of_looks_is_certainty() -> None:
+    assert believe([seen(h, 0.99) for h in range(20)], "garbage")[-1] == pytest.approx(MOST)
+
+
+def test_one_clean_pass_never_closes_and_several_good_ones_do() -> None:
+    one = [seen(0, 0.95), clean(72, 0.8)]
+    assert closed_at(one) is None
+    two = [*one, clean(76, 0.8)]
+    assert closed_at(two) == NOON + timedelta(hours=76)
+    assert believe(two, "garbage")[-1] <= CLOSES_AT
+
+
+def test_clean_looks_within_minutes_may_all_be_hidden_by_one_parked_van() -> None:
+    fast = [seen(0, 0.95), *(clean(0.5 + i / 20, 0.7) for i in range(3))]
+    slow = [seen(0, 0.95), *(clean(0.5 + i * 8, 0.7) for i in range(3))]
+    assert believe(fast, "garbage")[-1] > believe(slow, "garbage")[-1]
+
+
+def test_what_is_seen_again_after_few_clean_looks_had_never_gone() -> None:
+    looks = [seen(0, 0.95), clean(72, 0.8), clean(76, 0.8), seen(77, 0.95)]
+    (only,) = episodes(looks, "garbage")
+    assert only.closed_at is None
+
+
+def test_what_is_seen_again_after_many_clean_looks_came_back() -> None:
+    looks = [seen(0, 0.95), *(clean(24 + 4 * i, 0.8) for i in range(5)), seen(77, 0.95)]
+    first, second = episodes(looks, "garbage")
+    assert first.closed_at is not None
+    assert second.opened_at == NOON + timedelta(hours=77)
+
+
+def test_without_a_sighting_there_is_no_episode() -> None:
+    assert episodes([], "garbage") == []
+    assert episodes([clean(0, 0.9)], "garbage") == []  # nobody saw anything
+
+
+@pytest.mark.parametrize("confidence", [0.0, 1.0])
+def test_a_detector_that_claims_certainty_is_taken_at_less(confidence: float) -> None:
+    (p,) = believe([seen(0, confidence)], "garbage")
+    assert 0.0 < p < 1.0
+    assert (p > OPENS_AT) == (confidence == 1.0)
+
+
+def test_one_pass_never_closes_however_clearly_it_looked() -> None:
+    looks = [seen(0, 0.95), clean(200, 0.95)]
+    assert believe(looks, "garbage")[-1] < 0.1
+    assert closed_at(looks) is None
