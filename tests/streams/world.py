@@ -37,7 +37,8 @@ HOME = (22.54, 114.06)
 SIZE = (1280, 720)
 CAMERA = Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-3.0, yaw_deg=0.0)
 MOUNTING = {"hfov_deg": 70.0, "height_m": 1.6, "pitch_deg": -3.0, "yaw_deg": 0.0}
-JPEG = cv2.imencode(".jpg", np.zeros((SIZE[1], SIZE[0], 3), np.uint8))[1].tobytes()
+PIXELS = np.random.default_rng(0).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8)  # a black one would be dropped
+JPEG = cv2.imencode(".jpg", PIXELS, [cv2.IMWRITE_JPEG_QUALITY, 50])[1].tobytes()
 THINGS = [("garbage", 3.0, 40.0), ("overflow_bin", -3.0, 95.0), ("garbage_bin", 3.5, 150.0), ("garbage", -2.5, 215.0)]
 SPEED_MPS = 5.0
 RECALL = {"garbage": 0.9, "overflow_bin": 0.9}
