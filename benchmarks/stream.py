@@ -62,6 +62,7 @@ BATCH = Settings().batch
 REPEATS = 6  # turns
 QUALITY = 94  # of the JPEGs: 450 KB and more each, as dashcams write them
 TURN = 20 * BATCH  # frames of a turn
+LEAST_TURN = 3 * BATCH  # speed is told from the end of the first batch to that of the last
 FASTER = 1.25  # frames are published, beside how fast they are worked on
 TRANSPORTED, TRANSPORTED_BYTES = 4000, 150_000
 LATE_S = 120.0
@@ -74,8 +75,11 @@ def main(
 ) -> dict[str, Any]:
     """Measure; a table goes to standard error, one line of JSON to standard output. `json` leaves out the table.
 
-    Raises FileNotFoundError without the sample drive, RuntimeError where no Kafka can be had.
+    Raises ValueError for a turn of too few batches, FileNotFoundError without the sample drive, RuntimeError where no
+    Kafka can be had.
     """
+    if turn < LEAST_TURN:
+        raise ValueError(f"a turn of {turn} frames is too short: batches are of {BATCH}, it takes {LEAST_TURN}")
     load = round(os.getloadavg()[0], 2)
     with Broker() as broker, tempfile.TemporaryDirectory(prefix="jiexun-stream-") as folder:
         fed = measure_feeding(broker, Path(folder), repeats, turn)

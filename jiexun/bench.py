@@ -93,7 +93,7 @@ def bench_gate(
 def bench_stream(
     json: Json = False,
     repeats: Annotated[int, typer.Option(min=1, help="Turns of each path.")] = 6,
-    turn: Annotated[int, typer.Option(min=16, help="Frames of a turn.")] = 160,
+    turn: Annotated[int, typer.Option(min=1, help="Frames of a turn, at least 96.")] = 640,
     transported: Annotated[int, typer.Option(min=1, help="Frames read for the transport alone.")] = 4000,
 ) -> None:
     """What is left of the hot path's speed when frames come through Kafka; and the transport alone.

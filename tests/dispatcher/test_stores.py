@@ -30,7 +30,7 @@ BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, worker_port: int) -> Iterator[str]:
-    """A PostgreSQL of this session's own, as `postgresql://…` without a database. JIEXUN_POSTGRESQL names another."""
+    """A PostgreSQL of this test run's own, as `postgresql://…` without a database. JIEXUN_POSTGRESQL names another."""
     if given := os.environ.get("JIEXUN_POSTGRESQL"):
         yield given.rstrip("/")
         return
