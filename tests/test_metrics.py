@@ -105,11 +105,13 @@ def test_what_a_loop_tells_is_counted(scraper: Scraper) -> None:
     told.rejected("frames", "the JPEG is truncated: its end marker is missing")
     told.rejected("frames", "the JPEG header is damaged at byte 17")
     told.repeated("frames")
+    told.dropped("dark")
     told.told("opened", NOW - timedelta(seconds=7))
     scraped = scraper.scrape()
     expected = {
         ("read_total", "topic", "frames"): 2,
         ("read_total", "topic", "passes"): 1,
+        ("dropped_total", "fault", "dark"): 1,
         ("sent_total", "topic", "sightings"): 3,
         ("sightings_total", "kind", "garbage"): 2,
         ("sightings_total", "kind", "overflow_bin"): 1,
