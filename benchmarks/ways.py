@@ -25,6 +25,7 @@ from vision.jpeg import JpegDecoder
 
 PICTURES = 64  # a way and a turn: about half a second
 SLOW_PICTURES = 16  # for ultralytics
+TURNS = 3  # of the ways whose ratio must be told apart by a few hundredths: c and its rivals
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Way:
     name: str
     pictures: int  # in a turn
     look: Callable[[int], None]  # at so many
+    turns: int = 1  # in a round
 
     def fps(self) -> float:
         """Pictures a second of one turn."""
@@ -50,11 +52,11 @@ def ways(card: Card, jpegs: Sequence[bytes]) -> Iterator[tuple[list[Way], set[st
         raise RuntimeError("no engine runs here: see `jiexun doctor`")
     detector = Detector(card, engine=engine)
     tried = [
-        Way("c", PICTURES, partial(shipped, detector, jpegs)),
+        Way("c", PICTURES, partial(shipped, detector, jpegs), TURNS),
         Way("b", PICTURES, Bare(engine, cores(), None)),
-        Way("d: a session a core, a thread each", PICTURES, Bare(engine, cores(), jpegs)),
-        Way("d: a session a core, one thread more", PICTURES, Bare(engine, cores(), jpegs, extra=1)),
-        Way("d: a session a core, two threads more", PICTURES, Bare(engine, cores(), jpegs, extra=2)),
+        Way("d: a session a core, a thread each", PICTURES, Bare(engine, cores(), jpegs), TURNS),
+        Way("d: a session a core, one thread more", PICTURES, Bare(engine, cores(), jpegs, extra=1), TURNS),
+        Way("d: a session a lane, a thread each", PICTURES, Bare(engine, engine.lanes, jpegs), TURNS),
         Way("d: one session on all cores, decoding beside it", PICTURES, one_session(card, engine, jpegs)),
     ]
     tried += [Way(f"bare {n}", PICTURES // 2, Bare(other, other.lanes, None)) for n, other in _others(card, engine)]

@@ -16,7 +16,7 @@ bench_app = typer.Typer(
 
 @bench_app.command("hotpath")
 def bench_hotpath(
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of every way.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds in which every way has its turns.")] = 12,
     save: SaveResult = False,
     json: Json = False,
 ) -> None:

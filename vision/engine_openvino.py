@@ -26,7 +26,7 @@ class OpenVinoEngine:
     def __init__(self, card: Card, layout: Layout = FITTING, *, precision: str = "int8") -> None:
         net = read_net(card, precision)
         self.precision = precision
-        self.lanes = layout.lanes or cores() + 1  # one more than streams: it decodes while they compute
+        self.lanes = layout.lanes or cores() + 2  # more than streams: they decode while those compute
         self.buckets = net.buckets(layout.buckets or (1,))
         self._threads = layout.threads or cores()
         self._shape_hw = card.shape_hw

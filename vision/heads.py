@@ -47,12 +47,13 @@ class Head:
 
 def xywh_scores(raw: Floats, floor: Floats, _: ShapeHw) -> Detections:
     """(4 + C, A): box centre and size in input pixels, then a score for each class."""
-    anchor = np.flatnonzero(raw[4:].max(axis=0) > floor.min())
-    if not anchor.size:
+    scores = raw[4:].reshape(-1)
+    told = np.flatnonzero(raw[4:] > floor[:, None])
+    if not told.size:
         return Detections.empty()
-    few = raw[:, anchor]
-    label, column = np.nonzero(few[4:] > floor[:, None])
-    return _told(few[:2, column].T, few[2:4, column].T, few[4:][label, column], label)
+    label, anchor = np.divmod(told, raw.shape[1])
+    few = raw[:4].take(anchor, axis=1)
+    return _told(few[:2].T, few[2:].T, scores.take(told), label)
 
 
 def xywh_objectness(raw: Floats, floor: Floats, _: ShapeHw) -> Detections:
@@ -112,7 +113,10 @@ def _products(centre: Floats, size: Floats, few: Floats, floor: Floats) -> Detec
 
 def _told(centre: Floats, size: Floats, score: Floats, label: NDArray[np.int64]) -> Detections:
     half = size / 2
-    return Detections(np.hstack([centre - half, centre + half]), score, label)
+    xyxy = np.empty((len(score), 4), np.float32)
+    np.subtract(centre, half, out=xyxy[:, :2])
+    np.add(centre, half, out=xyxy[:, 2:])
+    return Detections(xyxy, score, label)
 
 
 HEADS: Mapping[str, Head] = MappingProxyType(

@@ -14,6 +14,9 @@ MAX_DETECTIONS = 300  # of a picture
 MAX_CANDIDATES = (
     30_000  # of a picture, the best: bounds what a net that sees things everywhere can cost; as ultralytics
 )
+FEW = 64  # boxes that a loop settles sooner than arrays do
+DOUBT = 1e-5  # overlaps so close to the threshold may fall on either side of it in float32
+TINY, HUGE = 1e-12, 1e12  # square pixels: areas between them neither vanish nor overflow in float32
 BLOCK = 128  # boxes compared with all others at a time: more would not stay in the processor's cache
 
 Indices = NDArray[np.int64]
@@ -47,7 +50,39 @@ def suppressed(found: Detections, iou: float = IOU, limit: int = MAX_DETECTIONS)
     Exactly what torchvision's `nms` keeps class by class, to the last bit of its float32 arithmetic.
     """
     found = best_first(found)
-    return found[kept(found, iou, limit)] if len(found) > 1 else found[:limit]
+    if len(found) < 2:
+        return found[:limit]
+    chosen = kept_of_few(found, iou) if len(found) <= FEW else None
+    return found[kept(found, iou, limit) if chosen is None else chosen[:limit]]
+
+
+def kept_of_few(found: Detections, iou: float) -> Indices | None:
+    """As `kept`, without its arrays: for what a street shows, a fifth of the time. None where float32 may decide.
+
+    Overlaps are computed in double precision. float32 errs by less than a millionth of them, so that only those close
+    to the threshold, and boxes of absurd size, could come out otherwise.
+    """
+    stays: list[int] = []
+    better: list[tuple[float, float, float, float, float, int]] = []
+    for number, ((x1, y1, x2, y2), label) in enumerate(zip(found.xyxy.tolist(), found.label.tolist(), strict=True)):
+        size = (x2 - x1) * (y2 - y1)
+        if not TINY < size < HUGE or x2 < x1:
+            return None
+        for left, top, right, bottom, other, kind in better:
+            width = (x2 if x2 < right else right) - (x1 if x1 > left else left)
+            height = (y2 if y2 < bottom else bottom) - (y1 if y1 > top else top)
+            if kind != label or width <= 0 or height <= 0:
+                continue
+            common = width * height
+            over = common / (size + other - common) - iou
+            if abs(over) < DOUBT:
+                return None
+            if over > 0:
+                break
+        else:
+            stays.append(number)
+            better.append((x1, y1, x2, y2, size, label))
+    return np.array(stays, np.int64)
 
 
 def kept(found: Detections, iou: float, limit: int) -> Indices:
