@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import numpy as np
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_PIXELS = 50_000_000
@@ -17,7 +16,7 @@ SIDEWAYS = {5, 6, 7, 8}  # EXIF orientations that exchange width and height
 _ALONE = {0x01, *range(0xD0, 0xD8)}  # markers without a length
 _DECODED_SOF = {0xC0, 0xC1, 0xC2}  # baseline, extended, progressive: Huffman-coded
 _SOF = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_IN_SCAN = np.isin(np.arange(256), [0x00, 0xFF, *range(0xD0, 0xD8)])  # what follows FF in coded data: 00, fill, restart
+_SCAN_END = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # in coded data FF is followed by 00, a restart or fill
 _OTHERS = (
     (b"\x89PNG", "a PNG"),
     (b"GIF8", "a GIF"),
@@ -149,12 +148,8 @@ def _size(marker: int, frame: bytes) -> tuple[int, int]:
 
 def _check_ends(data: bytes, at: int) -> None:
     """Follow the scans to the end marker; bytes after it are nobody's business."""
-    coded = np.frombuffer(data, np.uint8)
-    ff = np.flatnonzero(coded[at:-1] == 0xFF) + at
-    for marker_at in ff[~_IN_SCAN[coded[ff + 1]]].tolist():
-        if marker_at < at:  # inside a segment between two scans
-            continue
-        marker, start = data[marker_at + 1], marker_at + 2
+    while found := _SCAN_END.search(data, at):
+        marker, start = data[found.start() + 1], found.end()
         if marker == EOI:
             return
         length = int.from_bytes(data[start : start + 2], "big")
