@@ -81,17 +81,20 @@ def road_from_picture(
     size_wh: tuple[int, int],
     camera: Camera,
     *,
-    pitch_deg: float | None = None,
-    height_m: float | None = None,
+    pitch_deg: Floats | None = None,
+    height_m: Floats | None = None,
 ) -> Floats:
-    """Where the rays through pixels (N, 2) meet a level road: (N, 2) metres forward, right; inf in the sky."""
+    """Where the rays through pixels (N, 2) meet a level road: (N, 2) metres forward, right; inf in the sky.
+
+    Pitch and height are the camera's unless given, (N,), one for each pixel.
+    """
     width, height = size_wh
     focal = camera.focal_px(width)
-    pitch = math.radians(camera.pitch_deg if pitch_deg is None else pitch_deg)
+    pitch = np.radians(camera.pitch_deg if pitch_deg is None else pitch_deg)
     x = (uv[:, 0] - width / 2) / focal
     y = (uv[:, 1] - height / 2) / focal
-    forward = math.cos(pitch) + y * math.sin(pitch)
-    down = y * math.cos(pitch) - math.sin(pitch)
+    forward = np.cos(pitch) + y * np.sin(pitch)
+    down = y * np.cos(pitch) - np.sin(pitch)
     lens_m = camera.height_m if height_m is None else height_m
     with np.errstate(divide="ignore", invalid="ignore"):
         scale = np.where(down > 1e-9, lens_m / down, np.inf)

@@ -57,7 +57,7 @@ class Stretch:
     first: Frame
     last: Frame = field(init=False)
     patience: timedelta = LOST  # how long after `last` a thing unseen counts as still in view
-    tracks: list[Track] = field(default_factory=list)
+    tracks: dict[str, list[Track]] = field(default_factory=dict)  # by identity group
     looked: dict[str, float] = field(default_factory=dict)
     too_far: int = 0  # boxes not placed
 
@@ -87,24 +87,22 @@ class Stretch:
         by_group: dict[str, list[Spot]] = {}
         for group, spot in self._placed(frame, found):
             by_group.setdefault(group, []).append(spot)
-        for group, spots in sorted(by_group.items()):
-            mine = [t for t in self.tracks if self._group(t) == group]
-            rest = [t for t in self.tracks if self._group(t) != group]
-            self.tracks = rest + associate(mine, spots)
+        for group, spots in by_group.items():
+            self.tracks[group] = associate(self.tracks.get(group, []), spots)
         self.patience = _patience(self.last, frame)
         self.last = replace(frame, jpeg=b"")
-        return out + [self._send(t) for t in self.tracks if not t.sent and self._gone(t, frame)]
+        return out + [self._send(t) for t in self._gone(frame)]
 
     def overdue(self, now: datetime) -> list[Sighting]:
         """The sightings that leave when no frame came until `now`, a capture time.
 
         The next frame would make them leave as they are: asking early, by a clock, changes neither ids nor contents.
         """
-        return [self._send(t) for t in self.tracks if not t.sent and now - t.spots[-1].frame.time > self.patience]
+        return [self._send(t) for t in self._unsent() if now - t.spots[-1].frame.time > self.patience]
 
     def close(self) -> list[Sighting | Pass]:
         """End the pass: what is still in view, and the pass itself."""
-        rest: list[Sighting | Pass] = [self._send(t) for t in self.tracks if not t.sent]
+        rest: list[Sighting | Pass] = [self._send(t) for t in self._unsent()]
         return [*rest, self._pass()]
 
     def _placed(self, frame: Frame, found: list[Found]) -> list[tuple[str, Spot]]:
@@ -130,18 +128,21 @@ class Stretch:
             out.append((group, spot))
         return out
 
-    def _gone(self, track: Track, frame: Frame) -> bool:
-        """True when a thing is out of view."""
-        if track.spots[-1].frame.id == frame.id:
-            return False
+    def _unsent(self) -> list[Track]:
+        return [track for _, tracks in sorted(self.tracks.items()) for track in tracks if not track.sent]
+
+    def _gone(self, frame: Frame) -> list[Track]:
+        """The things that the frame does not show and that are out of its view."""
         fix, camera = frame.fix, self.context.camera
-        if fix.heading_deg is None:
-            return False
-        away = (track.enu - np.array(self._offset(frame))).reshape(1, 2)
+        unseen = [track for track in self._unsent() if track.spots[-1].frame.id != frame.id]
+        if fix.heading_deg is None or not unseen:
+            return []
+        away = np.array([track.enu for track in unseen]) - np.array(self._offset(frame))
         road = road_from_ground(away, fix.heading_deg + camera.yaw_deg)
-        u, v = picture_from_road(road, frame.size_wh, camera)[0]
+        u, v = picture_from_road(road, frame.size_wh, camera).T
         width, height = frame.size_wh
-        return not (0 <= u <= width and v <= 1.5 * height and np.hypot(*away[0]) <= RANGE_LIMIT_M)
+        shown = (u >= 0) & (u <= width) & (v <= 1.5 * height) & (np.hypot(*away.T) <= RANGE_LIMIT_M)
+        return [track for track, seen in zip(unseen, shown.tolist(), strict=True) if not seen]
 
     def _send(self, track: Track) -> Sighting:
         kind, confidence = track.verdict()

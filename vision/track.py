@@ -48,8 +48,13 @@ class Track:
     information: Floats  # (2, 2)
     weighted: Floats  # (2,) information @ position
     best: Spot
+    enu: Floats = field(init=False)  # (2,) metres, in the frame of the spots
+    covariance: Floats = field(init=False)  # (2, 2) m², without the vehicle's own error
     sent: bool = False
     _surest: dict[str, Spot] = field(default_factory=dict)  # of each kind, with its picture
+
+    def __post_init__(self) -> None:
+        self._fuse()
 
     @classmethod
     def started(cls, spot: Spot) -> Track:
@@ -57,10 +62,16 @@ class Track:
         lean = spot.without_picture()
         return cls([lean], information, information @ spot.enu, spot, _surest={spot.kind: spot})
 
+    def _fuse(self) -> None:
+        """What is known of the position by now; once a spot, as it is asked for at every frame."""
+        spread = np.linalg.inv(self.information)
+        self.enu, self.covariance = spread @ self.weighted, spread + FLOOR_M**2 * np.eye(2)
+
     def add(self, spot: Spot) -> None:
         information = np.linalg.inv(spot.covariance + JITTER_M**2 * np.eye(2))
         self.information = self.information + information
         self.weighted = self.weighted + information @ spot.enu
+        self._fuse()
         self.spots.append(spot.without_picture())
         if self.sent:
             return  # what is told of it is told
@@ -79,15 +90,6 @@ class Track:
         self.best = self.best.without_picture()
         self._surest.clear()
 
-    @property
-    def enu(self) -> Floats:
-        return np.asarray(np.linalg.solve(self.information, self.weighted), np.float64)
-
-    @property
-    def covariance(self) -> Floats:
-        """(2, 2) m² of the position, without the vehicle's own error."""
-        return np.asarray(np.linalg.inv(self.information) + FLOOR_M**2 * np.eye(2))
-
     def verdict(self) -> tuple[str, float]:
         """(kind, probability): the kind with the most weight over the frames, and how sure the pass is of it."""
         weight: dict[str, float] = {}
@@ -104,7 +106,7 @@ def associate(tracks: list[Track], spots: list[Spot]) -> list[Track]:
     """Give each spot of one frame to the track it belongs to (Hungarian, one to one), or start a track. Returns all."""
     if not tracks or not spots:
         return tracks + [Track.started(spot) for spot in spots]
-    cost = np.array([[_distance(track, spot) for spot in spots] for track in tracks])
+    cost = _distances(tracks, spots)
     rows, columns = linear_sum_assignment(np.minimum(cost, GATE + 1.0))
     taken = set()
     for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
@@ -114,11 +116,14 @@ def associate(tracks: list[Track], spots: list[Spot]) -> list[Track]:
     return tracks + [Track.started(spot) for i, spot in enumerate(spots) if i not in taken]
 
 
-def _distance(track: Track, spot: Spot) -> float:
-    """Squared Mahalanobis distance between what a track knows and a spot."""
-    apart = spot.enu - track.enu
-    spread = track.covariance + spot.covariance + JITTER_M**2 * np.eye(2)
-    return float(apart @ np.linalg.solve(spread, apart))
+def _distances(tracks: list[Track], spots: list[Spot]) -> Floats:
+    """(T, S) squared Mahalanobis distances between what each track knows and each spot."""
+    apart = np.array([spot.enu for spot in spots]) - np.array([track.enu for track in tracks])[:, None]
+    own = np.array([spot.covariance for spot in spots])
+    spread = np.array([track.covariance for track in tracks])[:, None] + own + JITTER_M**2 * np.eye(2)
+    east, north = apart[..., 0], apart[..., 1]
+    ee, en, nn = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
+    return np.asarray((nn * east**2 - 2 * en * east * north + ee * north**2) / (ee * nn - en**2))
 
 
 def _worth(spot: Spot) -> float:
