@@ -69,6 +69,8 @@ def frame_record(frame: Frame, before: Before = Before()) -> Record:
 def parse_frame(record: Record, *, now: datetime) -> Frame:
     """The frame that a record holds, checked as the pictures of a drive are. Raises ValueError that says what is wrong.
 
+    Of the picture only the header is read: whoever decodes it sees whether it is whole.
+
     Its id is derived here, whatever `ce_id` says: a producer that sends again then changes nothing. A fix up to
     MAX_FIX_AGE_S from the capture time is moved along its heading to it.
     """
@@ -96,7 +98,7 @@ def parse_frame(record: Record, *, now: datetime) -> Frame:
         time=time,
         fix=_moved_to(fix, time),
         jpeg=record.value,
-        size_wh=read_header(record.value),
+        size_wh=read_header(record.value, whole=False),
         file=f"{record.topic}-{record.partition}@{record.offset}",
     )
 

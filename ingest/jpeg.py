@@ -27,12 +27,12 @@ _OTHERS = (
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"avif"}
 
 
-def read_header(data: bytes) -> tuple[int, int]:
+def read_header(data: bytes, *, whole: bool = True) -> tuple[int, int]:
     """(width, height) in pixels of the upright picture: an EXIF orientation that turns it is obeyed, as decoders do.
 
     As `read_facts`, which says more.
     """
-    return read_facts(data).size_wh
+    return read_facts(data, whole=whole).size_wh
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,11 @@ class Facts:
         return self.stored_wh[::-1] if self.orientation in SIDEWAYS else self.stored_wh
 
 
-def read_facts(data: bytes) -> Facts:
+def read_facts(data: bytes, *, whole: bool = True) -> Facts:
     """Size and orientation of a picture.
 
-    `data` is the whole file: a picture cut short is refused, since decoders silently fill the rest with grey.
+    `data` is the whole file: a picture cut short is refused, since decoders silently fill the rest with grey. That
+    takes a walk through all of it; without `whole` only the header is read.
     Raises ValueError that says what is wrong. ITU-T T.81, annex B.
     """
     if not data:
@@ -70,7 +71,8 @@ def read_facts(data: bytes) -> Facts:
         elif marker == SOS:
             if size_wh is None:
                 raise ValueError("the JPEG header has no size before its picture data")
-            _check_ends(data, end)
+            if whole:
+                _check_ends(data, end)
             return Facts(size_wh, orientation)
         elif marker == APP1 and orientation == 1:
             orientation = _orientation(data[start:end])

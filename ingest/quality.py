@@ -1,16 +1,17 @@
 """Quality: dark, covered and blurred pictures are dropped before they are decoded, and told as camera health.
 
-Two steps. The header and the number of bytes decide for most pictures, at no cost: a picture that spends as many bits
-as street pictures of its JPEG quality do has something to show. Only one that spends few is looked at, decoded to an
-eighth of its size, grey. A verdict follows from a picture's bytes alone, so that replays and restarts give the same.
-`jiexun bench gate` measures what is dropped, rightly and wrongly; the thresholds come from pictures of the training
-split and are checked on others.
+Three steps. The header and the number of bytes decide for most pictures, at no cost: a picture that spends as many bits
+as street pictures of its JPEG quality do has something to show. One that spends so few that it may well be empty is
+looked at first, decoded to an eighth of its size, grey. What is left would cost almost as much to decode twice as to
+look at with the net: there the picture that was made for the net is looked at, before the net is (`look_at_pixels`).
+A verdict follows from a picture's bytes alone, so that replays and restarts give the same. `jiexun bench gate` measures
+what is dropped, rightly and wrongly; the thresholds come from pictures of the training split and are checked on others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,20 +19,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.frame import Frame
 from ingest.jpeg import segments
 
 DQT = 0xDB
 FINE_STEP = 2.2  # at finer quantisation (JPEG quality 94 and more) noise alone fills the bytes: they prove nothing
 BITS_AT_Q1 = 2.5  # bits a pixel where the AC steps are 1; three of four street pictures spend more than
 BITS_POWER = 0.46  # BITS_AT_Q1 / step ** BITS_POWER
+SPARSE = 0.5  # of these bits: with fewer a look at an eighth comes first
 SHORT_PX = 120  # a look keeps the shorter side at least so long
 LONG_PX = 128  # and is then shrunk to this: statistics do not depend on the camera's resolution
 TILE_PX = 8
 DARK_BELOW = 24.0  # grey value that 2 % of the picture exceed; a street with one lit truck has 140, its empty end 65
+STRONGEST = 60  # of the 64 steps of a tile, in order: the strongest but three
 DETAIL_STEP = 6.0  # grey values from one pixel to the next: a tile with such steps shows an edge
 COVERED_BELOW = 0.20  # part of the tiles that show one; empty roads under a plain sky have 0.36
 BLURRED_BELOW = 0.285  # sharpness; at such blur the model finds a third of what it finds in the sharp picture
+KEPT = 1.09  # what is shrunk from pixels keeps edges so much sharper than what is decoded to an eighth
 
 Grey = NDArray[np.float32]  # (H, W), 0-255
 _REDUCED = (
@@ -66,12 +69,17 @@ class Look:
         return Fault.BLURRED if self.sharpness < BLURRED_BELOW else None
 
 
-def fault_of(jpeg: bytes, size_wh: tuple[int, int]) -> Fault | None:
-    """Why a picture is not worth decoding; None when it is, also when it does not decode: that is for others to say."""
-    if not suspicious(jpeg, size_wh):
-        return None
+def first_look(jpeg: bytes, size_wh: tuple[int, int]) -> tuple[Fault | None, bool]:
+    """What can be said before a picture is decoded: (fault, whether that is settled).
+
+    Where it is not, `look_at_pixels` of the decoded picture says. A picture that does not decode has no fault: that is
+    for others to say.
+    """
+    share, fine = _spent(jpeg, size_wh)
+    if share >= SPARSE:
+        return None, share >= 1 and not fine
     look = look_at(jpeg, size_wh)
-    return None if look is None else look.fault
+    return (None if look is None else look.fault), True
 
 
 def suspicious(jpeg: bytes, size_wh: tuple[int, int]) -> bool:
@@ -79,16 +87,25 @@ def suspicious(jpeg: bytes, size_wh: tuple[int, int]) -> bool:
 
     Reads the header only.
     """
+    share, fine = _spent(jpeg, size_wh)
+    return share < 1 or fine
+
+
+def _spent(jpeg: bytes, size_wh: tuple[int, int]) -> tuple[float, bool]:
+    """(bits beside those that street pictures of its quality spend, whether it is quantised so finely that noise does).
+
+    (1, False) for what is no picture: who decodes it says so.
+    """
     step, start = FINE_STEP, 0
     try:
         for marker, begin, end in segments(jpeg):
             start = end
             if marker == DQT:
                 step = _luma_step(jpeg[begin:end]) or step
-    except ValueError:  # no picture: who decodes it says so
-        return False
+    except ValueError:
+        return 1.0, False
     bits = 8 * (len(jpeg) - start) / (size_wh[0] * size_wh[1])
-    return step < FINE_STEP or bool(bits < BITS_AT_Q1 / step**BITS_POWER)
+    return bits / (BITS_AT_Q1 / step**BITS_POWER), step < FINE_STEP
 
 
 def look_at(jpeg: bytes, size_wh: tuple[int, int]) -> Look | None:
@@ -100,9 +117,19 @@ def look_at(jpeg: bytes, size_wh: tuple[int, int]) -> Look | None:
         return None
     if read is None or min(read.shape) < 2 * TILE_PX:
         return None
-    scale = min(1.0, LONG_PX / max(read.shape))
-    width, height = (max(2 * TILE_PX, round(side * scale)) for side in (read.shape[1], read.shape[0]))
-    return measured(cv2.resize(read, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32))
+    return measured(_shrunk(np.asarray(read, np.uint8)).astype(np.float32))
+
+
+def look_at_pixels(image: NDArray[np.uint8]) -> Look:
+    """Measure a picture (H, W, 3), BGR, that was shrunk for a net; at least two tiles high and wide."""
+    look = measured(cv2.cvtColor(_shrunk(image), cv2.COLOR_BGR2GRAY).astype(np.float32))
+    return replace(look, sharpness=look.sharpness / KEPT)
+
+
+def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = min(1.0, LONG_PX / max(image.shape[:2]))
+    width, height = (max(2 * TILE_PX, round(side * scale)) for side in (image.shape[1], image.shape[0]))
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def measured(grey: Grey) -> Look:
@@ -126,8 +153,8 @@ def _ratio(near: Grey, far: Grey) -> float:
 def _detail(steps: Grey) -> float:
     rows, columns = steps.shape[0] // TILE_PX, steps.shape[1] // TILE_PX
     tiles = steps[: rows * TILE_PX, : columns * TILE_PX].reshape(rows, TILE_PX, columns, TILE_PX)
-    strong = np.percentile(tiles.transpose(0, 2, 1, 3).reshape(rows * columns, -1), 95, axis=1)
-    return float((strong > DETAIL_STEP).mean())
+    sorted_so_far = np.partition(tiles.transpose(0, 2, 1, 3).reshape(rows * columns, -1), STRONGEST, axis=1)
+    return float((sorted_so_far[:, STRONGEST] > DETAIL_STEP).mean())
 
 
 def _luma_step(tables: bytes) -> float | None:
@@ -157,21 +184,18 @@ class CameraHealth:
         return {"vehicle": self.vehicle, "camera": self.camera, "frames": self.frames, "dropped": dropped}
 
 
-class Gate:
-    """Drops pictures that show nothing and keeps count by camera. A dropped frame is no look at anything."""
+class Health:
+    """Keeps count, by camera, of pictures and of those that showed nothing."""
 
     def __init__(self) -> None:
         self._frames: Counter[tuple[str, str]] = Counter()
         self._dropped: dict[tuple[str, str], Counter[Fault]] = {}
 
-    def passes(self, frame: Frame) -> bool:
-        """True when the frame is worth decoding."""
-        key = (frame.vehicle, frame.camera)
-        self._frames[key] += 1
-        fault = fault_of(frame.jpeg, frame.size_wh)
+    def note(self, vehicle: str, camera: str, fault: Fault | None) -> None:
+        """Count a picture and what was wrong with it."""
+        self._frames[vehicle, camera] += 1
         if fault is not None:
-            self._dropped.setdefault(key, Counter())[fault] += 1
-        return fault is None
+            self._dropped.setdefault((vehicle, camera), Counter())[fault] += 1
 
     def health(self) -> list[CameraHealth]:
         """Every camera that sent a picture."""

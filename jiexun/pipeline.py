@@ -15,7 +15,7 @@ from dispatcher.engine import Engine
 from dispatcher.store.store import Store
 from ingest.envelope import Envelope
 from ingest.frame import Frame
-from ingest.quality import CameraHealth, Gate
+from ingest.quality import CameraHealth, Health
 from ingest.rejected import Rejected
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
@@ -28,7 +28,7 @@ from vision.privacy import FaceBlur
 from vision.reel import Output
 from vision.reporting import reporter
 from vision.sighting import enveloped
-from vision.worker import Worker
+from vision.worker import Dropped, Worker
 
 
 @dataclass(slots=True)
@@ -80,7 +80,7 @@ class Embedded:
         self._batch = settings.batch
         self._maker = EvidenceMaker(evidence, FaceBlur)
         self._cameras = cameras
-        self._gate = Gate()
+        self._health = Health()
         detector = Detector(card, engine=settings.engine)
         self._worker = Worker(
             reporter(detector, card), cameras, taxonomy, self._maker, model=detector.version, recall=card.recall
@@ -103,7 +103,7 @@ class Embedded:
         for frame in frames:
             if isinstance(frame, Rejected):
                 self.reject(frame)
-            elif self._worth_a_look(frame):
+            else:
                 batch.append(frame)
                 if len(batch) == self._batch:
                     self._step(batch, on_event)
@@ -114,7 +114,7 @@ class Embedded:
 
     def camera_health(self) -> list[CameraHealth]:
         """Of each camera, how many of its pictures showed nothing, and why."""
-        return self._gate.health()
+        return self._health.health()
 
     def finish(self, *, on_event: Callable[[CaseEvent], None] = lambda _: None) -> None:
         """End every open pass."""
@@ -125,15 +125,14 @@ class Embedded:
         self.summary.rejected.append(rejected)
         self.store.reject(rejected)
 
-    def _worth_a_look(self, frame: Frame) -> bool:
-        """False for a picture that shows nothing: it is no look at the street, so that no case closes by it."""
-        if frame.camera not in self._cameras or self._gate.passes(frame):  # the worker refuses unknown cameras
-            return True
-        self.summary.dropped += 1
-        return False
-
     def _step(self, batch: list[Frame], on_event: Callable[[CaseEvent], None]) -> None:
-        self._take(self._worker.work(batch), on_event)
+        output = self._worker.work(batch)
+        faults = {item.frame.id: item.fault for item in output if isinstance(item, Dropped)}
+        for frame in batch:
+            if frame.camera in self._cameras:  # the worker refuses unknown ones
+                self._health.note(frame.vehicle, frame.camera, faults.get(frame.id))
+        self.summary.dropped += len(faults)
+        self._take([item for item in output if not isinstance(item, Dropped)], on_event)
 
     def _take(self, output: Sequence[Output | Rejected], on_event: Callable[[CaseEvent], None]) -> None:
         for item in output:

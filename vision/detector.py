@@ -15,18 +15,20 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Condition, Thread
 from time import monotonic
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.quality import Fault, first_look, look_at_pixels
 from models.card import Card
 from vision.batch import bucket_for
 from vision.detections import Detections
 from vision.engine import Engine, Session, cores
 from vision.engines import AUTO, open_engine
 from vision.heads import HEADS
-from vision.jpeg import Image, JpegDecoder, PictureUnreadable, Placed
+from vision.jpeg import Image, JpegDecoder, PictureUnreadable, Placed, facts_of
 from vision.letterbox import Letterbox
 from vision.postprocess import one_picture
 
@@ -35,6 +37,7 @@ PENDING = 64  # pictures that may wait: more would only wait longer
 
 Picture = bytes | Placed
 Outcome = Detections | PictureUnreadable
+Gated = Outcome | Fault
 Floor = NDArray[np.float32]  # (C,), by class: scores above it are reported
 
 
@@ -89,10 +92,18 @@ class Detector:
 
         Waits for room up to `timeout_s` (for ever when None), then raises Busy.
         """
-        floors = self._thresholds if floor is None else np.full(len(self.classes), floor, np.float32)
         future: Future[Outcome] = Future()
-        self._queue.put(_Job(picture, floors, future), timeout_s)
+        self._queue.put(_Job(picture, self._floors(floor), future, gated=False), timeout_s)
         return future
+
+    def submit_gated(self, jpeg: bytes) -> Future[Gated]:
+        """As `submit`, with a look at its quality first: for a picture that shows nothing comes its fault."""
+        future: Future[Gated] = Future()
+        self._queue.put(_Job(jpeg, self._thresholds, future, gated=True), None)
+        return future
+
+    def _floors(self, floor: float | None) -> Floor:
+        return self._thresholds if floor is None else np.full(len(self.classes), floor, np.float32)
 
     def detect_jpegs(self, jpegs: Sequence[bytes], *, floor: float | None = None) -> list[Outcome]:
         """Boxes in pictures, in pixels of the source; scores above the card's thresholds, or above `floor`.
@@ -115,10 +126,10 @@ class Detector:
 class _Job:
     """One picture on its way."""
 
-    __slots__ = ("came_at", "floor", "future", "picture")
+    __slots__ = ("came_at", "floor", "future", "gated", "picture")
 
-    def __init__(self, picture: Picture, floor: Floor, future: Future[Outcome]) -> None:
-        self.picture, self.floor, self.future = picture, floor, future
+    def __init__(self, picture: Picture, floor: Floor, future: Future[Any], *, gated: bool) -> None:
+        self.picture, self.floor, self.future, self.gated = picture, floor, future, gated
         self.came_at = monotonic()
 
 
@@ -192,30 +203,41 @@ class _Lane:
         try:
             slots = range(len(jobs))
             placed = [*(map if self._pool is None else self._pool.map)(self._place, slots, jobs)]
-            raw = self._session.run(bucket_for(len(jobs), self._buckets))
-            for slot, (job, letterbox) in enumerate(zip(jobs, placed, strict=True)):
-                if isinstance(letterbox, PictureUnreadable):
-                    job.future.set_result(letterbox)
-                else:
-                    found = one_picture(raw[slot], letterbox, job.floor, self._head, self._card.shape_hw)
+            if any(isinstance(one, Letterbox) for one in placed):
+                raw = self._session.run(bucket_for(len(jobs), self._buckets))
+            for slot, (job, one) in enumerate(zip(jobs, placed, strict=True)):
+                if isinstance(one, Letterbox):
+                    found = one_picture(raw[slot], one, job.floor, self._head, self._card.shape_hw)
                     job.future.set_result(found)
+                else:
+                    job.future.set_result(one)
         except BaseException as error:  # the caller, who waits, must hear of it; the lane itself has no one to tell
             for job in jobs:
                 if not job.future.done():
                     job.future.set_exception(error)
 
-    def _place(self, slot: int, job: _Job) -> Letterbox | PictureUnreadable:
-        """Put one picture into the canvas; where it lies there, or why it does not decode."""
+    def _place(self, slot: int, job: _Job) -> Letterbox | PictureUnreadable | Fault:
+        """Put one picture into the canvas; where it lies there, or why it is not worth it."""
+        if not isinstance(job.picture, bytes):
+            image, letterbox = job.picture
+            letterbox.place(image, self._session.canvas[slot])
+            return letterbox
         try:
-            image, letterbox = (
-                self._decoders[slot](job.picture, self._card.shape_hw)
-                if isinstance(job.picture, bytes)
-                else job.picture
-            )
+            return self._decoded(slot, job.picture, gated=job.gated)
         except PictureUnreadable as error:
             return error
-        letterbox.place(image, self._session.canvas[slot])
-        return letterbox
+
+    def _decoded(self, slot: int, jpeg: bytes, *, gated: bool) -> Letterbox | Fault:
+        shape_hw, canvas = self._card.shape_hw, self._session.canvas[slot]
+        facts = facts_of(jpeg)
+        fault, settled = first_look(jpeg, facts.size_wh) if gated else (None, True)
+        if fault is not None:
+            return fault
+        image, letterbox = self._decoders[slot].decode(jpeg, facts, shape_hw)
+        letterbox.place(image, canvas)
+        if not settled:
+            fault = look_at_pixels(letterbox.inner(canvas)).fault
+        return letterbox if fault is None else fault
 
 
 def _stop(queue: _Queue, threads: list[Thread]) -> None:

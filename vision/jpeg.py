@@ -7,7 +7,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from ingest.jpeg import read_facts
+from ingest.jpeg import Facts, read_facts
 from vision.letterbox import Letterbox
 
 REDUCED = {8: cv2.IMREAD_REDUCED_COLOR_8, 4: cv2.IMREAD_REDUCED_COLOR_4, 2: cv2.IMREAD_REDUCED_COLOR_2}
@@ -36,10 +36,10 @@ class JpegDecoder:
 
         The picture is upright: an EXIF orientation is obeyed, and source pixels are those of the upright picture.
         """
-        try:
-            facts = read_facts(data)
-        except ValueError as error:
-            raise PictureUnreadable(str(error)) from None
+        return self.decode(data, facts_of(data), shape_hw)
+
+    def decode(self, data: bytes, facts: Facts, shape_hw: tuple[int, int]) -> Placed:
+        """The same, where the header was read already."""
         letterbox = Letterbox.fit(facts.size_wh, shape_hw)
         factor = _factor(letterbox)
         if facts.orientation == UPRIGHT:
@@ -63,6 +63,14 @@ class JpegDecoder:
             data, "BGR", min_height=height, min_width=width, buffer=room, strict=False
         )
         return image
+
+
+def facts_of(data: bytes) -> Facts:
+    """What the header says. Raises PictureUnreadable for what is no whole picture of sane size."""
+    try:
+        return read_facts(data)
+    except ValueError as error:
+        raise PictureUnreadable(str(error)) from None
 
 
 def decode_jpeg(data: bytes, shape_hw: tuple[int, int]) -> Placed:

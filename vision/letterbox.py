@@ -51,12 +51,15 @@ class Letterbox:
         slot[bottom:] = GREY
         slot[self.top : bottom, : self.left] = GREY
         slot[self.top : bottom, right:] = GREY
-        inner = slot[self.top : bottom, self.left : right]
         halved = image.shape[1] >= 2 * self.inner_wh[0] and image.shape[0] >= 2 * self.inner_wh[1]
         how = (
             cv2.INTER_AREA if halved else cv2.INTER_LINEAR
         )  # linear looks at 2 x 2 pixels only: beyond that it aliases
-        cv2.resize(image, self.inner_wh, dst=inner, interpolation=how)
+        cv2.resize(image, self.inner_wh, dst=self.inner(slot), interpolation=how)
+
+    def inner(self, slot: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture in `slot`, without the bars."""
+        return slot[self.top : self.top + self.inner_wh[1], self.left : self.left + self.inner_wh[0]]
 
     @property
     def _scale(self) -> Boxes:

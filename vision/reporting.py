@@ -9,15 +9,15 @@ from models.card import Card
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.stretch import Found
-from vision.worker import Detect
+from vision.worker import Detect, Shown
 
 
 def reporter(detector: Detector, card: Card) -> Detect:
-    """A detector as the worker wants it: boxes over the card's threshold, scores calibrated."""
+    """A detector as the worker wants it: behind the quality gate, boxes above thresholds, scores calibrated."""
 
-    def detect(frames: Sequence[Frame]) -> list[list[Found] | ValueError]:
-        results = detector.detect_jpegs([frame.jpeg for frame in frames])
-        return [r if isinstance(r, ValueError) else found(r, card) for r in results]
+    def detect(frames: Sequence[Frame]) -> list[Shown]:
+        results = [future.result() for future in [detector.submit_gated(frame.jpeg) for frame in frames]]
+        return [found(r, card) if isinstance(r, Detections) else r for r in results]
 
     return detect
 

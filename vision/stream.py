@@ -18,7 +18,7 @@ from ingest.binding import event_record, parse_before, parse_frame
 from ingest.deadletter import dead_letter
 from ingest.frame import Frame
 from ingest.mounting import parse_mounting
-from ingest.quality import fault_of
+from ingest.quality import Fault
 from ingest.reader import Reader, Stopped
 from ingest.record import Change, Partition, Record
 from ingest.topics import FRAMES, PASSES, PROGRESS, SIGHTINGS
@@ -31,8 +31,7 @@ from vision.place import place_of
 from vision.progress import parse_progress
 from vision.reel import Output
 from vision.sighting import Sighting, enveloped
-from vision.stretch import Found
-from vision.worker import Worker
+from vision.worker import Shown, Worker
 
 GROUP = "worker"
 AT_ONCE = 64  # records asked for in one poll
@@ -43,13 +42,11 @@ COMMIT_S = 0.5
 BUSY_S = 0.01  # how long the loop listens while the detector works
 FREE_S = 0.1  # and while it does not
 
-Results = list["list[Found] | ValueError"]
-
 
 @dataclass(frozen=True, slots=True)
 class _Running:
     arrivals: list[Arrival]
-    results: Future[tuple[Results, float]]
+    results: Future[tuple[list[Shown], float]]
 
 
 class FrameLoop:
@@ -174,10 +171,6 @@ class FrameLoop:
             self._skip(record, key, time)
             return
         key = Key(record.partition, frame.vehicle, frame.camera)
-        if (fault := fault_of(frame.jpeg, frame.size_wh)) is not None:  # shows nothing: no look at the street
-            self._watch.dropped(fault)
-            self._emit(self._fleet.skip(key, camera, frame.time, self._clock(record.partition)), record)
-            return
         lean = replace(record, value=b"")
         at_s = self._clock(record.partition)
         self._inbox.append(Arrival(key, frame, camera, parse_before(record), lean, at_s, share))
@@ -203,7 +196,7 @@ class FrameLoop:
             frames = [arrival.frame for arrival in arrivals]
             self._running.append(_Running(arrivals, self._pool.submit(self._timed, frames)))
 
-    def _timed(self, frames: list[Frame]) -> tuple[Results, float]:
+    def _timed(self, frames: list[Frame]) -> tuple[list[Shown], float]:
         began = time.perf_counter()
         return self._worker.look(frames), time.perf_counter() - began
 
@@ -218,10 +211,13 @@ class FrameLoop:
                 if self._ours(arrival):
                     self._take(arrival, result)
 
-    def _take(self, arrival: Arrival, result: list[Found] | ValueError) -> None:
+    def _take(self, arrival: Arrival, result: Shown) -> None:
         now_s = self._clock(arrival.key.partition)
-        if isinstance(result, ValueError):
-            self._reject(replace(arrival.record, value=arrival.frame.jpeg), str(result))
+        if isinstance(result, ValueError | Fault):
+            if isinstance(result, Fault):
+                self._watch.dropped(result)
+            else:
+                self._reject(replace(arrival.record, value=arrival.frame.jpeg), str(result))
             out = self._fleet.skip(arrival.key, arrival.camera, arrival.frame.time, now_s)
         else:
             looked = Looked(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from ingest.frame import Frame
+from ingest.quality import Fault
 from ingest.rejected import Rejected
 from models.taxonomy import Taxonomy
 from vision.camera import Camera, camera_of
@@ -13,8 +15,17 @@ from vision.reel import Output, Reel
 from vision.sighting import Evidence
 from vision.stretch import Context, Found
 
-Detect = Callable[[Sequence[Frame]], list["list[Found] | ValueError"]]
-"""Frames to what each shows, calibrated; a ValueError in the place of a frame that does not decode."""
+Shown = list[Found] | ValueError | Fault
+"""What a frame shows, calibrated; or why it does not decode; or what is wrong with it, so that it shows nothing."""
+Detect = Callable[[Sequence[Frame]], list[Shown]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A frame that shows nothing: it is no look at the street, so that no case closes by it."""
+
+    frame: Frame
+    fault: Fault
 
 
 class Worker:
@@ -37,11 +48,11 @@ class Worker:
         self.frames = 0
         self.too_far = 0
 
-    def work(self, frames: Sequence[Frame]) -> list[Output | Rejected]:
+    def work(self, frames: Sequence[Frame]) -> list[Output | Rejected | Dropped]:
         """One batch of a drive, in order of time over all vehicles. A frame that cannot be used is a value."""
         known = [frame for frame in frames if frame.camera in self._cameras]
         found = dict(zip((frame.id for frame in known), self.look(known), strict=True))
-        out: list[Output | Rejected] = []
+        out: list[Output | Rejected | Dropped] = []
         for frame in frames:
             try:
                 camera = camera_of(frame.camera, {}, self._cameras)
@@ -51,6 +62,8 @@ class Worker:
             things = found[frame.id]
             if isinstance(things, ValueError):
                 out.append(Rejected(str(things), file=frame.file))
+            elif isinstance(things, Fault):
+                out.append(Dropped(frame, things))
             else:
                 out += self._see(frame, things, camera)
         return out
@@ -62,7 +75,7 @@ class Worker:
             out += self._finished(self._reels[key].finish(), key)
         return out
 
-    def look(self, frames: Sequence[Frame]) -> list[list[Found] | ValueError]:
+    def look(self, frames: Sequence[Frame]) -> list[Shown]:
         """What each frame shows, or why it cannot be used. Changes nothing here: another thread may call it."""
         return self._detect(frames)
 

@@ -130,7 +130,7 @@ def test_a_frame_that_makes_no_sense_is_refused(headers: dict[str, bytes | None]
 
 @pytest.mark.parametrize(
     ("value", "reason"),
-    [(b"", "empty"), (JPEG[:5000], "truncated"), (b"\x89PNG\r\n", "a PNG"), (b"no picture", "not a JPEG")],
+    [(b"", "empty"), (JPEG[:100], "cut short"), (b"\x89PNG\r\n", "a PNG"), (b"no picture", "not a JPEG")],
 )
 def test_a_picture_that_is_none_is_refused(value: bytes, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
