@@ -38,6 +38,8 @@ from ingest.topics import BY_NAME, MIB, TOPICS, Topic
 MAX_IN_FLIGHT = 32 * MIB  # bytes sent and not yet acknowledged
 FETCH_BYTES = 4 * MIB  # of each partition and request; a larger record still comes, alone
 FETCH_ALL_BYTES = 32 * MIB
+FETCH_AT_LEAST = MIB  # a request waits for so much, two or three frames ...
+FETCH_WAIT_MS = 100  # ... but no longer: requests cost both sides more than the bytes do
 OUTDATED = (
     errors.CommitFailedError,
     errors.IllegalGenerationError,
@@ -206,6 +208,8 @@ class KafkaBus:
                 max_poll_interval_ms=round(self._cluster.max_poll_s * 1000),
                 max_partition_fetch_bytes=FETCH_BYTES,
                 fetch_max_bytes=FETCH_ALL_BYTES,
+                fetch_min_bytes=FETCH_AT_LEAST,
+                fetch_max_wait_ms=FETCH_WAIT_MS,
             )
 
     @property

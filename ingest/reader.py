@@ -14,7 +14,8 @@ from typing import TypeVar
 from ingest.record import Bus, Change, Partition, Rebalancing, Record, Retry
 from ingest.watch import Watch
 
-PROBE_S = 0.3  # how often the broker is asked how much there is still to be read
+PROBE_S = 0.3  # how often the broker is asked how much there is still to be read ...
+BUSY_PROBE_S = 1.0  # ... and while records come: the answer takes time, and that it is heard is seen anyway
 SLICE_S = 0.25  # waiting is done in slices, so that a stop is heard
 JUMP_S = 1.0  # more than this between two polls is time in which nobody listened
 SETTLE_S = 8.0  # after an outage senders take a while to find the broker again, too: nobody is silent yet
@@ -51,7 +52,7 @@ class Reader:
         self._settled_at = -SETTLE_S  # until then time does not count
         self._dealt = False
         self._lag: dict[Partition, int] = {}
-        self._near: set[Partition] = set()  # read to less than PROBE_S from their ends
+        self._near: set[Partition] = set()  # read to less than a probe's interval from their ends
         self._recent: Counter[Partition] = Counter()  # records since the probe before
         self._attended: dict[Partition, float] = {}
         self._early: list[Record] = []
@@ -78,7 +79,7 @@ class Reader:
         if not records and spent < wait_s:
             self._sleep(wait_s - spent)  # a bus that does not wait
         self._recent.update(record.place for record in records)
-        if self._clock() - self._probed >= PROBE_S:
+        if self._clock() - self._probed >= (BUSY_PROBE_S if records else PROBE_S):
             self._probe()
         self._count(records)
         self._watch.turned()
