@@ -14,10 +14,11 @@ from ingest.jpeg import read_header
 from ingest.plausible import check_fix, longest_chain, reachable
 from ingest.rejected import Rejected
 from ingest.sampling import keep_mask
+from ingest.smooth import read_smooth
 from ingest.source import Row, read_picture
 from ingest.table import DEFAULT_CAMERA, DEFAULT_VEHICLE, TABLE, Entry, read_table
-from ingest.track import MIN_MOVING_MPS, Track
-from ingest.tracklog import TRACK_SUFFIXES, read_track
+from ingest.track import MIN_MOVING_MPS, Places, Track
+from ingest.tracklog import TRACK_SUFFIXES
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg")
 
@@ -131,11 +132,11 @@ def _size_or_reason(folder: Path, file: str) -> tuple[int, int] | str:
 def _located(folder: Path, pictures: list[str], *, now: datetime, zone: tzinfo) -> Iterator[Row | Rejected]:
     """Pictures without frames.csv: placed by the one track file, or by their own EXIF."""
     tracks = sorted(path for path in folder.iterdir() if path.suffix.lower() in TRACK_SUFFIXES)
-    track: Track | None = None
+    track: Places | None = None
     hint = "" if tracks else f", and the folder has no {TABLE}, GPX or NMEA file"
     if len(tracks) == 1:
         try:
-            track, bad_points = read_track(tracks[0])
+            track, bad_points = read_smooth(tracks[0])
             yield from bad_points
         except (ValueError, OSError) as error:
             hint = f", and the track is of no use: {error}"
@@ -155,7 +156,7 @@ def _located(folder: Path, pictures: list[str], *, now: datetime, zone: tzinfo) 
             yield Rejected(str(error), file=file)
 
 
-def _fix_of(exif: ExifFix, track: Track | None, now: datetime, hint: str) -> Fix:
+def _fix_of(exif: ExifFix, track: Places | None, now: datetime, hint: str) -> Fix:
     if exif.time is None:
         raise ValueError("the picture has no time in its EXIF")
     time = exif.time.replace(microsecond=exif.time.microsecond // 1000 * 1000)
