@@ -1,8 +1,9 @@
 """How near to the true path do smoothed, latency-corrected fixes come, on a real drive?
 
-`python -m benchmarks.gnss FOLDER [--save] [--json]`; FOLDER is `tracks/comma2k19` of the data (or, in JIEXUN_TRACKS,
-`tracks`): one real minute of comma2k19 (comma.ai, MIT), 8 to 20 m/s, with the fixes of a u-blox receiver (10 Hz) and of
-a phone (0.5 Hz), the car's odometer, and the path that its authors computed afterwards from raw GNSS and video.
+`python -m benchmarks.gnss [FOLDER] [--save] [--json]`. FOLDER is a segment of comma2k19 (comma.ai, MIT); without it
+`comma2k19` in the folder JIEXUN_TRACKS, or else the minute that lies here in `benchmarks/comma2k19`: 1 km at 8 to 20 m/s,
+with the fixes of a u-blox receiver (10 Hz) and of a phone (0.5 Hz), the car's odometer, and the path that the authors
+computed afterwards from raw GNSS and video.
 
 The truth is looked at for the errors only. How late fixes are comes from the odometer, which the camera's clock stamps;
 how late and how turned a receiver's velocities are from its own positions. Errors are at each fix, against the truth at
@@ -56,11 +57,11 @@ class Truth:
 def main(folder: Path | None = None, *, json: bool = False, save: bool = False) -> dict[str, Any]:
     """Measure; the table goes to standard error, one line of JSON to standard output.
 
-    Without a folder the environment names it. Raises FileNotFoundError without data.
+    Raises FileNotFoundError without data.
     """
     folder = _folder() if folder is None else folder
     if not (folder / "global_pose__frame_positions").is_file():
-        raise FileNotFoundError(f"{folder} holds no minute of comma2k19 (global_pose__frame_positions is missing)")
+        raise FileNotFoundError(f"{folder} holds no segment of comma2k19 (global_pose__frame_positions is missing)")
     truth = read_truth(folder)
     receivers = {name: measured(folder, short, truth) for name, short in RECEIVERS.items()}
     result = {"benchmark": "gnss", "seconds": round(float(np.ptp(truth.s)), 1), "receivers": receivers} | where()
@@ -193,10 +194,7 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _folder() -> Path:
-    named = os.environ.get("JIEXUN_TRACKS")
-    if not named:
-        raise FileNotFoundError("name the folder of comma2k19, or its parent in JIEXUN_TRACKS")
-    return Path(named) / "comma2k19"
+    return Path(os.environ.get("JIEXUN_TRACKS") or Path(__file__).parent) / "comma2k19"
 
 
 def _estimate(estimate: Estimate) -> dict[str, float]:
@@ -224,7 +222,7 @@ def _latlon(ecef: Floats) -> tuple[Floats, Floats]:
 
 def command() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, nargs="?", help="tracks/comma2k19 of the data")
+    parser.add_argument("folder", type=Path, nargs="?", help="a segment of comma2k19")
     parser.add_argument("--json", action="store_true", help="no table")
     parser.add_argument("--save", action="store_true", help=f"write {OUT.name}")
     args = parser.parse_args()
