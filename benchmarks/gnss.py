@@ -1,9 +1,9 @@
 """How near to the true path do smoothed, latency-corrected fixes come, on a real drive?
 
 `python -m benchmarks.gnss [FOLDER] [--save] [--json]`. FOLDER is a segment of comma2k19 (comma.ai, MIT); without it
-`comma2k19` in the folder JIEXUN_TRACKS, or else the minute that lies here in `benchmarks/comma2k19`: 1 km at 8 to 20 m/s,
-with the fixes of a u-blox receiver (10 Hz) and of a phone (0.5 Hz), the car's odometer, and the path that the authors
-computed afterwards from raw GNSS and video.
+`comma2k19` in the folder JIEXUN_TRACKS, or else the minute that lies here in `benchmarks/comma2k19`: 1 km at 8 to
+20 m/s, with the fixes of a u-blox receiver (10 Hz) and of a phone (0.5 Hz), the car's odometer, and the path that the
+authors computed afterwards from raw GNSS and video.
 
 The truth is looked at for the errors only. How late fixes are comes from the odometer, which the camera's clock stamps;
 how late and how turned a receiver's velocities are from its own positions. Errors are at each fix, against the truth at

@@ -132,10 +132,7 @@ def _looked_at(
         try:
             if isinstance(picture, str):
                 raise ValueError(picture)
-            if placed:
-                fix = entry.fix
-            else:
-                fix = entry.fix_at(_fix_of(replace(picture.exif, time=entry.time), place, now))
+            fix = entry.fix if placed else entry.fix_at(_fix_of(replace(picture.exif, time=entry.time), place, now))
         except ValueError as error:
             yield Rejected(str(error), file=entry.file, row=entry.row)
         else:

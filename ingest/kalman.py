@@ -49,11 +49,6 @@ class Way:
         self._filter(measured)
         self._smooth()
 
-    @property
-    def state(self) -> Floats:
-        """(N, 4, 2): position, velocity, acceleration, slow error × east, north, at each fix."""
-        return np.array(self._smoothed)
-
     def at(self, s: float) -> tuple[Floats, Floats]:
         """State (4, 2) and covariance (4, 4) of each axis at a moment. Raises ValueError outside the fixes."""
         if not self._s[0] <= s <= self._s[-1]:
@@ -63,6 +58,18 @@ class Way:
             return self._smoothed[k], self._smoothed_cov[k]
         state, cov = _predicted(self._filtered[k], self._filtered_cov[k], s - self._s[k], self._slow_m[k + 1])
         return self._corrected(state, cov, k + 1, self._s[k + 1] - s)
+
+    def misfit(self, measured: Measured) -> tuple[Floats, Floats]:
+        """How far each fix lies beside the way of the others: metres (N,), and normalised (N,), of one axis 1 sigma.
+
+        `measured` is what the way was made of. Of one outlier among good fixes the normalised misfit is the largest.
+        """
+        state, cov = np.array(self._smoothed), np.array(self._smoothed_cov)
+        off = np.linalg.norm(measured.position - state[:, POSITION] - state[:, ERROR], axis=1)
+        known = cov[:, POSITION, POSITION] + 2 * cov[:, POSITION, ERROR] + cov[:, ERROR, ERROR]
+        variance = measured.white_m**2
+        left = np.maximum(variance - known, 1e-6 * variance)
+        return off * variance / left, off / np.sqrt(left)
 
     def _filter(self, measured: Measured) -> None:
         self._filtered: list[Floats] = []

@@ -114,18 +114,40 @@ class SmoothTrack:
         return [self._fix(fix, *way.at(s)) for fix, s in zip(fixes, measured.s.tolist(), strict=True)]
 
     def _without_outliers(self, fixes: list[Fix]) -> list[Fix]:
+        """The fixes that lie near the way of the others; the rest is told in `outliers`."""
+        kept, beside_m = fixes, dict.fromkeys(map(id, fixes), 0.0)
         for _ in range(GATE_TURNS):
-            if len(fixes) < MIN_FIXES + 1:
+            if len(kept) <= MIN_FIXES:
                 break
-            measured = self._measured(fixes, white_m=None)
-            state = Way(measured).state
-            beside_m = np.hypot(*(measured.position - state[:, POSITION] - state[:, ERROR]).T)
-            worst = _peaks(beside_m / np.array([_accuracy_m(fix) for fix in fixes]))
+            measured = self._measured(kept, white_m=None)
+            misfit_m, sigmas = Way(measured).misfit(measured)
+            beyond = misfit_m > GATE * np.array([_accuracy_m(fix) for fix in kept])
+            worst = _peaks(np.where(beyond, sigmas, 0.0))
             if not worst:
                 break
-            self.outliers += tuple(_outlier(fixes[i], float(beside_m[i])) for i in sorted(worst))
-            fixes = [fix for i, fix in enumerate(fixes) if i not in worst]
-        return fixes
+            beside_m |= {id(kept[i]): float(misfit_m[i]) for i in worst}
+            kept = [fix for i, fix in enumerate(kept) if i not in worst]
+        if len(kept) == len(fixes):
+            return fixes
+        beside_m |= self._beside(kept, fixes)
+        good = [fix for fix in fixes if beside_m[id(fix)] <= GATE * _accuracy_m(fix)]
+        left_out = [fix for fix in fixes if beside_m[id(fix)] > GATE * _accuracy_m(fix)]
+        self.outliers += tuple(_outlier(fix, beside_m[id(fix)]) for fix in left_out)
+        return good
+
+    def _beside(self, kept: Sequence[Fix], fixes: Sequence[Fix]) -> dict[int, float]:
+        """By id(), how far fixes that were not kept lie beside the way of those that were, metres.
+
+        Only where that way goes: beyond its ends nobody knows better.
+        """
+        measured = self._measured(kept, white_m=None)
+        way = Way(measured)
+        asked = [fix for fix in fixes if fix not in kept and kept[0].time < fix.time < kept[-1].time]
+        found = {}
+        for fix, place in zip(asked, _positions(asked, self._origin), strict=True):
+            state, _ = way.at((fix.time - self._zero).total_seconds())
+            found[id(fix)] = float(np.hypot(*(place - state[POSITION] - state[ERROR])))
+        return found
 
     def _measured(self, fixes: Sequence[Fix], *, white_m: float | None) -> Measured:
         """`white_m` is the noise from fix to fix that the track shows; without it the most that is possible."""
@@ -220,10 +242,10 @@ def _white_m(fixes: Sequence[Fix], origin: tuple[float, float]) -> float | None:
 
 
 def _peaks(sigmas: Floats) -> set[int]:
-    """Fixes beyond the gate, of neighbours only the worst: it may have drawn the others' way to itself."""
+    """Of those above zero, and of neighbours only the worst: it may have drawn the others' way to itself."""
     peaks: set[int] = set()
     for i in np.argsort(-sigmas).tolist():
-        if sigmas[i] <= GATE:
+        if sigmas[i] <= 0:
             break
         if not {i - 2, i - 1, i + 1, i + 2} & peaks:
             peaks.add(i)
