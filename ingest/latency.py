@@ -20,6 +20,8 @@ MAX_LAG_S = 3.0  # a receiver that is later than this is broken
 MIN_SPANS = 10  # fewer tell nothing
 BELIEVED_SIGMAS = 2.5  # an estimate nearer to zero than this many of its errors may be none
 TURNS = 30
+NOISE_M = 1.0  # of a distance, beside what `rough` makes of it
+COARSE_S = 0.5  # first step of a search
 FAR = 2.0  # residuals beyond so many sigmas weigh less (Huber)
 
 Indices = NDArray[np.intp]
@@ -54,10 +56,20 @@ def clock_offset_s(arrived_s: Floats, stamped_s: Floats) -> float:
     return float(np.median(arrived_s - stamped_s))
 
 
-def position_lag(s: Floats, position: Floats, speed_s: Floats, speed_mps: Floats) -> Estimate | None:
+def position_lag(
+    s: Floats,
+    position: Floats,
+    speed_s: Floats,
+    speed_mps: Floats,
+    *,
+    within_s: float = MAX_LAG_S,
+    rough: float = 0.0,
+) -> Estimate | None:
     """How late positions (N, 2) stamped `s` are behind a speed on another clock: odometer, or motion in the picture.
 
-    The speed may be off by any factor. None where too little was driven to tell.
+    The speed may be off by any factor, and by a part `rough` of it that differs from place to place. Lags are looked
+    for up to `within_s`, early or late; those that leave less than half of the spans are not. None where too little was
+    driven to tell.
     """
     driven = _integral(speed_s, speed_mps[:, None])
     a, b = _spans(s)
@@ -68,13 +80,28 @@ def position_lag(s: Floats, position: Floats, speed_s: Floats, speed_mps: Floats
         inside = (at >= speed_s[0]) & (to <= speed_s[-1])
         way = (_at(to, speed_s, driven) - _at(at, speed_s, driven))[inside, 0]
         gained = np.interp(to, speed_s, speed_mps)[inside] - np.interp(at, speed_s, speed_mps)[inside]
-        return (moved[inside] - scale * way)[:, None], np.stack([-scale * gained, way], axis=-1)[:, None]
+        sigma = np.hypot(NOISE_M, rough * scale * way)[:, None]
+        residual = (moved[inside] - scale * way)[:, None] / sigma
+        return residual, np.stack([-scale * gained, way], axis=-1)[:, None] / sigma[..., None]
 
-    total = float(np.sum(_at(s[b], speed_s, driven) - _at(s[a], speed_s, driven)))
-    if len(a) < MIN_SPANS or total <= 0:
+    def scale_of(lag: float) -> tuple[float, float]:
+        """The best factor at a lag, and the squared error that it leaves, of the distances' own."""
+        at, to = s[a] - lag, s[b] - lag
+        inside = (at >= speed_s[0]) & (to <= speed_s[-1])
+        way = (_at(to, speed_s, driven) - _at(at, speed_s, driven))[inside, 0]
+        if 2 * len(way) < len(a) or not way.any():
+            return 0.0, math.inf
+        scale = float(way @ moved[inside] / (way @ way))
+        return scale, float(np.mean((moved[inside] - scale * way) ** 2) / np.mean(moved[inside] ** 2))
+
+    if len(a) < MIN_SPANS or not moved.any():
         return None
-    found = _fitted(off, (0.0, float(np.sum(moved)) / total), overlap=_overlap(s))
-    return None if found is None else found[0]
+    lags = np.arange(-math.floor(within_s / COARSE_S), within_s / COARSE_S + 0.5) * COARSE_S
+    best = min(lags.tolist(), key=lambda lag: scale_of(lag)[1])
+    if math.isinf(scale_of(best)[1]):
+        return None
+    found = _fitted(off, (best, scale_of(best)[0]), overlap=_overlap(s))
+    return None if found is None or abs(found[0].value) > within_s else found[0]
 
 
 def agreement(s: Floats, position: Floats, velocity: Floats) -> Agreement | None:
@@ -99,7 +126,7 @@ def agreement(s: Floats, position: Floats, velocity: Floats) -> Agreement | None
         return moved[inside] - way, np.stack([gained, np.column_stack([-way[:, 1], way[:, 0]])], axis=-1)
 
     found = _fitted(off, (0.0, 0.0), overlap=_overlap(s))
-    if found is None:
+    if found is None or abs(found[0].value) > MAX_LAG_S:
         return None
     lag, turn = found  # a turn to the left (east to north) makes up for courses too far clockwise
     return Agreement(lag_s=lag, turn_deg=Estimate(value=math.degrees(turn.value), error=math.degrees(turn.error)))
@@ -146,8 +173,6 @@ def _fitted(
             return None
         step = np.linalg.solve(normal, np.einsum("kij,ki,k->j", slope, residual, weight))
         found = found + step
-        if abs(found[0]) > MAX_LAG_S:
-            return None
         if np.abs(step).max() < 1e-6:
             break
     variance = float(np.sum(weight * size**2) / np.sum(weight)) / residual.shape[1]
