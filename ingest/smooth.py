@@ -32,6 +32,7 @@ MIN_FIXES = 3  # a shorter stretch has no way to be smoothed
 SPEED_MPS = 0.25  # 1 sigma of a Doppler speed on each axis, errors that last over a second included
 COURSE_DEG = 1.5  # 1 sigma of a course
 MAX_TURN_DEG = 10.0  # a course that is off by more is no course
+SURE_SIGMAS = 3.0  # a slower movement may be noise, and has no direction
 NO_VELOCITY = (math.nan, math.nan)
 
 
@@ -111,7 +112,7 @@ class SmoothTrack:
         measured = self._measured(fixes, white_m=_white_m(fixes, self._origin))
         way = Way(measured)
         self._stretches.append(_Stretch(float(measured.s[0]), float(measured.s[-1]), way))
-        return [self._fix(fix, *way.at(s)) for fix, s in zip(fixes, measured.s.tolist(), strict=True)]
+        return _held([self._fix(fix, *way.at(s)) for fix, s in zip(fixes, measured.s.tolist(), strict=True)])
 
     def _without_outliers(self, fixes: list[Fix]) -> list[Fix]:
         """The fixes that lie near the way of the others; the rest is told in `outliers`."""
@@ -173,10 +174,19 @@ class SmoothTrack:
         lat, lon = latlon_from_offset(*self._origin, *state[POSITION].tolist())
         east, north = state[VELOCITY].tolist()
         speed, heading = math.hypot(east, north), fix.heading_deg
-        if speed >= MIN_MOVING_MPS:
+        if speed >= max(MIN_MOVING_MPS, SURE_SIGMAS * math.sqrt(float(cov[VELOCITY, VELOCITY]))):
             heading = math.degrees(math.atan2(east, north)) % 360
         accuracy = math.sqrt(float(cov[POSITION, POSITION]))
         return replace(fix, lat=lat, lon=lon, speed_mps=speed, heading_deg=heading, accuracy_m=accuracy)
+
+
+def _held(fixes: list[Fix]) -> list[Fix]:
+    """Fixes of one stretch, where a heading is not known with the one before: a vehicle does not turn on the spot."""
+    held: list[Fix] = []
+    for fix in fixes:
+        before = held[-1].heading_deg if held else None
+        held.append(fix if fix.heading_deg is not None else replace(fix, heading_deg=before))
+    return held
 
 
 def _outlier(fix: Fix, beside_m: float) -> Outlier:

@@ -181,6 +181,20 @@ def test_a_standing_vehicle_keeps_its_place_and_the_heading_it_came_with() -> No
         assert found.speed_mps < 0.5
 
 
+def test_noise_of_a_standing_receiver_that_tells_no_speed_turns_nobody() -> None:
+    turned: dict[str, list[bool]] = {"raw": [], "smooth": []}
+    for seed in SEEDS:
+        noise = np.random.default_rng(seed).normal(0, 1.5, (70, 2))
+        came = [fix_at(s, 10 * s - s * s / 2 + noise[s, 0], noise[s, 1]) for s in range(10)]
+        stood = [fix_at(s, 50 + noise[s, 0], noise[s, 1]) for s in range(10, 70)]
+        track = Track(came + stood)
+        for name, way in (("raw", track), ("smooth", SmoothTrack(track))):
+            headings = [at(way, float(s)).heading_deg for s in np.arange(14, 69, 0.5)]
+            turned[name] += [heading is None or abs(turn_deg(90, heading)) > 20 for heading in headings]
+    assert np.mean(turned["raw"]) > 0.5
+    assert np.mean(turned["smooth"]) < 0.25
+
+
 def test_a_heading_never_known_is_none() -> None:
     noise = np.random.default_rng(2).normal(0, 0.3, (30, 2))
     way = SmoothTrack(Track([fix_at(s, *noise[s], speed_mps=0.1) for s in range(30)]))
