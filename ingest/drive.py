@@ -14,10 +14,11 @@ from ingest.jpeg import read_header
 from ingest.plausible import check_fix, longest_chain, reachable
 from ingest.rejected import Rejected
 from ingest.sampling import keep_mask
+from ingest.smooth import read_smooth
 from ingest.source import Row, read_picture
 from ingest.table import DEFAULT_CAMERA, DEFAULT_VEHICLE, TABLE, Entry, read_table
-from ingest.track import MIN_MOVING_MPS, Track
-from ingest.tracklog import TRACK_SUFFIXES, read_track
+from ingest.track import MIN_MOVING_MPS, Places, Track
+from ingest.tracklog import TRACK_SUFFIXES
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg")
 
@@ -48,6 +49,21 @@ class Drive:
                 yield frame
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What places pictures that no row of frames.csv places."""
+
+    track: Places | None  # without one, their own EXIF
+    hint: str  # why there is no track
+    rejected: tuple[Rejected, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    size_wh: tuple[int, int]
+    exif: ExifFix
+
+
 def open_drive(folder: Path, *, now: datetime, zone: tzinfo, every_m: float = 4.0) -> Drive:
     """Read and check a replay folder; every picture is read once and forgotten.
 
@@ -59,7 +75,7 @@ def open_drive(folder: Path, *, now: datetime, zone: tzinfo, every_m: float = 4.
     unlisted = 0
     if (folder / TABLE).is_file():
         entries, named = read_table(folder / TABLE, now=now)
-        found = _looked_at(folder, entries)
+        found = list(_looked_at(folder, entries, now=now, zone=zone))
         unlisted = len(set(pictures) - named)
     else:
         found = list(_located(folder, pictures, now=now, zone=zone))
@@ -94,54 +110,55 @@ def _pictures(folder: Path) -> list[str]:
     return pictures
 
 
-def _looked_at(folder: Path, entries: Iterable[Entry | Rejected]) -> list[Row | Rejected]:
-    """Rows whose picture is there and whole; a picture that several rows name is read once."""
-    seen: dict[str, tuple[int, int] | str] = {}  # size, or what is wrong
-    found: list[Row | Rejected] = []
+def _looked_at(
+    folder: Path, entries: Iterable[Entry | Rejected], *, now: datetime, zone: tzinfo
+) -> Iterator[Row | Rejected]:
+    """Rows whose picture is there and whole; a picture that several rows name is read once.
+
+    Where the table has no positions, pictures are placed as if there were none, but at its times.
+    """
+    entries = list(entries)
+    placed = all(entry.placed for entry in entries if isinstance(entry, Entry))
+    place = _Place(None, "") if placed else _place_of(folder, "and the folder has no GPX or NMEA file")
+    yield from place.rejected
+    seen: dict[str, _Picture | str] = {}  # or what is wrong
     for entry in entries:
         if isinstance(entry, Rejected):
-            found.append(entry)
+            yield entry
             continue
         if entry.file not in seen:
-            seen[entry.file] = _size_or_reason(folder, entry.file)
-        size = seen[entry.file]
-        if isinstance(size, str):
-            found.append(Rejected(size, file=entry.file, row=entry.row))
+            seen[entry.file] = _picture_or_reason(folder, entry.file, None if placed else zone)
+        picture = seen[entry.file]
+        try:
+            if isinstance(picture, str):
+                raise ValueError(picture)
+            fix = entry.fix if placed else entry.fix_at(_fix_of(replace(picture.exif, time=entry.time), place, now))
+        except ValueError as error:
+            yield Rejected(str(error), file=entry.file, row=entry.row)
         else:
-            found.append(
-                Row(
-                    vehicle=entry.vehicle,
-                    camera=entry.camera,
-                    fix=entry.fix,
-                    size_wh=size,
-                    file=entry.file,
-                    row=entry.row,
-                )
+            yield Row(
+                vehicle=entry.vehicle,
+                camera=entry.camera,
+                fix=fix,
+                size_wh=picture.size_wh,
+                file=entry.file,
+                row=entry.row,
             )
-    return found
 
 
-def _size_or_reason(folder: Path, file: str) -> tuple[int, int] | str:
+def _picture_or_reason(folder: Path, file: str, zone: tzinfo | None) -> _Picture | str:
+    """`zone` is given when the EXIF is asked for."""
     try:
-        return read_header(read_picture(folder, file))
+        data = read_picture(folder, file)
+        return _Picture(read_header(data), ExifFix() if zone is None else read_exif(data, zone))
     except ValueError as error:
         return str(error)
 
 
 def _located(folder: Path, pictures: list[str], *, now: datetime, zone: tzinfo) -> Iterator[Row | Rejected]:
     """Pictures without frames.csv: placed by the one track file, or by their own EXIF."""
-    tracks = sorted(path for path in folder.iterdir() if path.suffix.lower() in TRACK_SUFFIXES)
-    track: Track | None = None
-    hint = "" if tracks else f", and the folder has no {TABLE}, GPX or NMEA file"
-    if len(tracks) == 1:
-        try:
-            track, bad_points = read_track(tracks[0])
-            yield from bad_points
-        except (ValueError, OSError) as error:
-            hint = f", and the track is of no use: {error}"
-            yield Rejected(str(error), file=tracks[0].name)
-    elif tracks:
-        hint = f", and of {len(tracks)} track files ({', '.join(path.name for path in tracks)}) none can be chosen"
+    place = _place_of(folder, f"and the folder has no {TABLE}, GPX or NMEA file")
+    yield from place.rejected
     for file in pictures:
         if not _is_text(file):
             yield Rejected("the file name is not UTF-8: rename it", file=ascii(file)[1:-1])
@@ -149,20 +166,36 @@ def _located(folder: Path, pictures: list[str], *, now: datetime, zone: tzinfo) 
         try:
             data = read_picture(folder, file)
             size = read_header(data)
-            fix = _fix_of(read_exif(data, zone), track, now, hint)
+            fix = _fix_of(read_exif(data, zone), place, now)
             yield Row(vehicle=DEFAULT_VEHICLE, camera=DEFAULT_CAMERA, fix=fix, size_wh=size, file=file)
         except ValueError as error:
             yield Rejected(str(error), file=file)
 
 
-def _fix_of(exif: ExifFix, track: Track | None, now: datetime, hint: str) -> Fix:
+def _place_of(folder: Path, without: str) -> _Place:
+    """The folder's one track file, smoothed; `without` says what a folder lacks that has none."""
+    tracks = sorted(path for path in folder.iterdir() if path.suffix.lower() in TRACK_SUFFIXES)
+    if not tracks:
+        return _Place(None, f", {without}")
+    if len(tracks) > 1:
+        names = ", ".join(path.name for path in tracks)
+        return _Place(None, f", and of {len(tracks)} track files ({names}) none can be chosen")
+    try:
+        track, rejected = read_smooth(tracks[0])
+    except (ValueError, OSError) as error:
+        hint = f", and the track is of no use: {error}"
+        return _Place(None, hint, (Rejected(str(error), file=tracks[0].name),))
+    return _Place(track, "", tuple(rejected))
+
+
+def _fix_of(exif: ExifFix, place: _Place, now: datetime) -> Fix:
     if exif.time is None:
         raise ValueError("the picture has no time in its EXIF")
     time = exif.time.replace(microsecond=exif.time.microsecond // 1000 * 1000)
-    if track is not None:
-        fix = track.at(time)
+    if place.track is not None:
+        fix = place.track.at(time)
     elif exif.lat is None or exif.lon is None:
-        raise ValueError(f"the picture has no position in its EXIF{hint}")
+        raise ValueError(f"the picture has no position in its EXIF{place.hint}")
     else:
         stands = exif.speed_mps is not None and exif.speed_mps < MIN_MOVING_MPS
         track_deg = None if stands else exif.track_deg  # a standing receiver's course is noise

@@ -1,25 +1,41 @@
-"""frames.csv: the pictures of a drive, one a row, in any order. WIRE.md gives its columns."""
+"""frames.csv: the pictures of a drive, one a row, in any order. WIRE.md gives its columns.
+
+Without the columns lat and lon it says when pictures were taken, and something else must say where.
+"""
 
 from __future__ import annotations
 
 import csv
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from ingest.frame import Fix, parse_rfc3339
-from ingest.plausible import check_fix
+from ingest.plausible import check_motion, check_position, check_time
 from ingest.rejected import Rejected
 from ingest.source import inside
 
 TABLE = "frames.csv"
 REQUIRED = ("file", "time", "lat", "lon")
+PLACE = ("lat", "lon")  # may both be left out
 MAX_SHOWN = 40  # characters of a bad cell that a reason repeats
 DEFAULT_VEHICLE = "vehicle-1"
 DEFAULT_CAMERA = "front"
 _NEWLINE = re.compile("\r\n|\n|\r")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a row tells of its picture's fix; unknown is None."""
+
+    time: datetime
+    lat: float | None
+    lon: float | None
+    speed_mps: float | None
+    heading_deg: float | None
+    accuracy_m: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +46,27 @@ class Entry:
     row: int | None
     vehicle: str
     camera: str
-    fix: Fix
+    told: Told
+
+    @property
+    def time(self) -> datetime:
+        return self.told.time
+
+    @property
+    def placed(self) -> bool:
+        """False when the table has no positions."""
+        return self.told.lat is not None
+
+    @property
+    def fix(self) -> Fix:
+        """The row's own fix. Raises ValueError when the table has no positions."""
+        if self.told.lat is None or self.told.lon is None:
+            raise ValueError("the table has no positions")
+        return Fix(**asdict(self.told))
+
+    def fix_at(self, place: Fix) -> Fix:
+        """`place`, a fix of the same time, with what the row knows better."""
+        return replace(place, **{name: value for name, value in asdict(self.told).items() if value is not None})
 
 
 def read_table(path: Path, *, now: datetime) -> tuple[list[Entry | Rejected], set[str]]:
@@ -67,7 +103,7 @@ def _header(name: str, lines: list[str]) -> tuple[int, list[str]]:
         raise ValueError(f"{name} is empty: its first line must name the columns {','.join(REQUIRED)}")
     columns = [cell.lower() for cell in _split(lines[at])]
     missing = [column for column in REQUIRED if column not in columns]
-    if missing:
+    if missing and tuple(missing) != PLACE:
         shown = lines[at][:80].encode("utf-8", "replace").decode()
         raise ValueError(f"{name} lacks the column {', '.join(missing)}; its header is {shown!r}")
     twice = sorted({column for column in columns if column and columns.count(column) > 1})
@@ -102,21 +138,24 @@ def _named(file: str) -> set[str]:
 def _entry(cells: dict[str, str], row: int, now: datetime) -> Entry:
     inside(cells["file"])
     heading = _optional(cells, "heading_deg", "heading")
-    fix = Fix(
+    told = Told(
         time=_time(cells["time"]),
-        lat=_required(cells, "lat", "latitude"),
-        lon=_required(cells, "lon", "longitude"),
+        lat=_place(cells, "lat", "latitude"),
+        lon=_place(cells, "lon", "longitude"),
         speed_mps=_optional(cells, "speed_mps", "speed"),
         heading_deg=0.0 if heading == 360 else heading,
         accuracy_m=_optional(cells, "accuracy_m", "accuracy"),
     )
-    check_fix(fix, now=now)
+    check_time(told.time, now)
+    if told.lat is not None and told.lon is not None:
+        check_position(told.lat, told.lon)
+    check_motion(told.speed_mps, told.heading_deg, told.accuracy_m)
     return Entry(
         file=cells["file"],
         row=row,
         vehicle=cells.get("vehicle") or DEFAULT_VEHICLE,
         camera=cells.get("camera") or DEFAULT_CAMERA,
-        fix=fix,
+        told=told,
     )
 
 
@@ -129,9 +168,9 @@ def _time(text: str) -> datetime:
         raise ValueError(f"the time cannot be read ({error}): write it as 2026-11-20T08:15:02.400Z") from None
 
 
-def _required(cells: dict[str, str], column: str, name: str) -> float:
+def _place(cells: dict[str, str], column: str, name: str) -> float | None:
     value = _optional(cells, column, name)
-    if value is None:
+    if value is None and column in cells:
         raise ValueError(f"the position is missing: {column} is empty")
     return value
 

@@ -6,6 +6,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import groupby
+from typing import Protocol
 
 from ingest.frame import Fix
 from ingest.geo import bearing_deg, distance_m, turn_deg
@@ -16,6 +18,17 @@ MAX_GAP_S = 10.0  # between fixes; a longer silence may hide a turn
 STANDING_M = 5.0  # both ends of a silence this close: the vehicle stood
 MIN_MOVING_MPS = 1.0  # slower movement is receiver noise and has no direction
 SMOOTH_S = 1.5  # movement is taken from this long before to this long after
+
+
+class Places(Protocol):
+    """A vehicle's way over time: a Track, or a smoothed one."""
+
+    @property
+    def start(self) -> datetime:
+        """The first moment it knows."""
+
+    def at(self, time: datetime) -> Fix:
+        """The vehicle at `time`. Raises ValueError with the reason where that is not known."""
 
 
 class Track:
@@ -63,6 +76,11 @@ class Track:
             return self._exact(i)
         self._check_between(i)
         return self._between(i, s, time)
+
+    def stretches(self) -> list[list[Fix]]:
+        """The fixes, cut at gaps and at jumps that no vehicle makes."""
+        numbered = groupby(zip(self._stretch, self.fixes, strict=True), key=lambda pair: pair[0])
+        return [[fix for _, fix in stretch] for _, stretch in numbered]
 
     def _exact(self, i: int) -> Fix:
         fix = self.fixes[i]

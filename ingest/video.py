@@ -16,7 +16,7 @@ from ingest.rejected import Rejected
 from ingest.sampling import keep_mask
 from ingest.source import Row
 from ingest.table import DEFAULT_CAMERA, DEFAULT_VEHICLE
-from ingest.track import Track
+from ingest.track import Places
 
 JPEG_QUALITY = 95
 
@@ -55,7 +55,7 @@ class Video:
 
 def open_video(
     path: Path,
-    track: Track,
+    track: Places,
     *,
     start: datetime | None = None,
     vehicle: str = DEFAULT_VEHICLE,
@@ -86,7 +86,7 @@ def open_video(
     )
 
 
-def _placed(times_ms: list[int], track: Track, start: datetime) -> tuple[list[tuple[int, Fix]], list[tuple[int, str]]]:
+def _placed(times_ms: list[int], track: Places, start: datetime) -> tuple[list[tuple[int, Fix]], list[tuple[int, str]]]:
     """Frames with their fix, and those without, with the reason."""
     placed: list[tuple[int, Fix]] = []
     unplaced: list[tuple[int, str]] = []

@@ -14,8 +14,8 @@ from dispatcher.document import document
 from ingest.drive import open_drive
 from ingest.frame import Frame
 from ingest.rejected import Rejected
+from ingest.smooth import read_smooth
 from ingest.source import Source
-from ingest.tracklog import read_track
 from ingest.video import open_video
 from jiexun.pipeline import Embedded
 from jiexun.report import console, print_camera_health, print_cases, print_summary, warn
@@ -40,7 +40,7 @@ def open_source(
         raise FileNotFoundError(f"there is no {source}")
     if track is None:
         raise ValueError(f"{source.name} is a file: a video needs --track TRACK.gpx (or .nmea) to be placed")
-    way, refused = read_track(track)
+    way, refused = read_smooth(track)
     return open_video(source, way, start=start, camera=camera, every_m=settings.every_m), refused
 
 

@@ -447,6 +447,64 @@ def test_a_picture_without_position_or_time_is_rejected(
     assert "(0, 0)" in reasons["f.jpg"]
 
 
+def test_a_table_of_times_alone_leaves_the_places_to_exif(
+    folder: Folder, gps_jpeg: Pictures, exif_jpeg: Pictures
+) -> None:
+    for i in range(4):
+        folder.picture(f"{i}.jpg", gps_jpeg(START - timedelta(days=400 + i), place(5.0 * i)))
+    folder.picture("none.jpg")
+    lines = [f"{i}.jpg,{time(2 * i)},,right" for i in range(4)]
+    lines[2] = f"2.jpg,{time(4)},45,right"
+    (folder.path / "frames.csv").write_text(
+        "\n".join(["file,time,heading_deg,camera", *lines, f"none.jpg,{time(9)},,", "0.jpg,2126-01-01T00:00:00Z,,"])
+    )
+    drive = folder.open()
+    assert files(drive) == ["0.jpg", "1.jpg", "2.jpg", "3.jpg"]
+    assert [row.time for row in drive.rows] == [START + timedelta(seconds=2 * i) for i in range(4)]
+    assert (drive.rows[1].fix.lat, drive.rows[1].fix.lon) == pytest.approx(place(5), abs=1e-6)
+    assert drive.rows[2].fix.heading_deg == 45.0
+    assert drive.rows[0].fix.heading_deg == pytest.approx(90, abs=0.5)
+    assert {row.camera for row in drive.rows} == {"right"}
+    assert [(item.row, item.reason) for item in drive.rejected] == [
+        (6, "the picture has no position in its EXIF, and the folder has no GPX or NMEA file"),
+        (7, "time 2126-01-01T00:00:00.000Z is in the future: it is 2026-11-21T00:00:00.000Z now"),
+    ]
+
+
+def test_a_table_of_times_alone_leaves_the_places_to_the_track(folder: Folder, gpx: Callable[..., Path]) -> None:
+    gpx([(s, *place(5.0 * s)) for s in range(11)], folder=folder.path)
+    for s in (2, 4, 60):
+        folder.picture(f"{s}.jpg")
+    (folder.path / "frames.csv").write_text("\n".join(["file,time", *(f"{s}.jpg,{time(s + 0.5)}" for s in (2, 4, 60))]))
+    drive = folder.open()
+    assert [(row.fix.lat, row.fix.lon) for row in drive.rows] == [
+        pytest.approx(place(5 * (s + 0.5)), abs=1e-7) for s in (2, 4)
+    ]
+    (item,) = drive.rejected
+    assert (item.file, item.row) == ("60.jpg", 4)
+    assert "the track ends" in item.reason
+
+
+def test_a_row_at_sea_among_rows_on_the_street_is_a_jump(folder: Folder) -> None:
+    rows = folder.way(6)
+    rows[2] |= {"lat": 22.3, "lon": 114.5}  # Mirs Bay
+    rows[3] |= {"lat": 0.0, "lon": 0.0}
+    folder.table(*rows)
+    drive = folder.open()
+    assert [item.row for item in drive.rejected] == [4, 5]
+    assert "no vehicle jumps so far" in drive.rejected[0].reason
+    assert "(0, 0)" in drive.rejected[1].reason
+
+
+def test_an_unknown_heading_of_a_standing_vehicle_is_the_one_it_came_with(folder: Folder) -> None:
+    rows = [row | {"heading_deg": ""} for row in folder.way(12)]
+    for i in (8, 9, 10, 11):
+        rows[i] |= {"lat": rows[7]["lat"], "lon": rows[7]["lon"], "speed_mps": 0.0}
+    folder.table(*rows)
+    headings = [row.fix.heading_deg for row in folder.open(every_m=0).rows]
+    assert headings == pytest.approx([90] * 12, abs=1)
+
+
 def test_the_one_track_places_pictures_by_their_time(
     folder: Folder, exif_jpeg: Pictures, gpx: Callable[..., Path]
 ) -> None:

@@ -34,6 +34,8 @@ def test_a_gpx_track_is_read_in_utc(gpx: Gpx) -> None:
         ((2, 22.5402, 114.05), "time is that of another point"),
         ((0.5, 22.54, 114.05), "time goes backward"),
         ((2.5, 23.54, 114.05), "a jump no vehicle makes"),
+        ((2.5, 22.5402, 114.0549), "a jump no vehicle makes"),  # 500 m beside
+        ((2.5, 22.3, 114.5), "a jump no vehicle makes"),  # at sea
         ((10**9, 22.54, 114.05), "a jump no vehicle makes"),  # a clock gone wrong does not push out the rest
         ((-(10**9), 22.54, 114.05), "before the year 2000|goes backward"),
     ],
@@ -72,6 +74,13 @@ def test_the_course_of_a_standing_receiver_is_no_heading(tmp_path: Path) -> None
     text = f'<trkpt lat="22.54" lon="114.05"><time>2026-11-20T08:00:00Z</time>{moved}</trkpt>'
     (fix,) = read_gpx(written(tmp_path / "a.gpx", text, "1.0"))[0].fixes
     assert (fix.speed_mps, fix.heading_deg) == (0.2, None)
+
+
+def test_a_speed_that_is_no_number_spoils_its_own_point_only(tmp_path: Path) -> None:
+    point = '<trkpt lat="22.54" lon="114.05"><time>2026-11-20T08:00:0{}Z</time><speed>{}</speed></trkpt>'
+    track, rejected = read_gpx(written(tmp_path / "a.gpx", point.format(0, "4.5") + point.format(1, "nan"), "1.0"))
+    assert len(track) == 1
+    assert [item.reason for item in rejected] == ["point 2: speed nan m/s is outside 0 to 70"]
 
 
 @pytest.mark.parametrize(
