@@ -26,6 +26,7 @@ LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
 AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
 MOVES_AT = 0.8  # a case is told to another owner only when that one is this probable ...
 LEAVES_AT = 0.2  # ... and the one told before no more than this
+KEPT = 40  # sightings of an object by which its place is known, the newest: a bin is seen by every bus, for ever
 REFUSABLE = (State.CANDIDATE, State.DISMISSED)
 
 
@@ -33,11 +34,15 @@ class Engine:
     """Every place and object, and what was told about them."""
 
     def __init__(self, areas: Areas, taxonomy: Taxonomy, *, remembered: int | None = None) -> None:
-        """`remembered`: of how many inputs repeats are known as such; None: all. A store knows all of them anyway."""
+        """`remembered`: of how many inputs repeats are known as such, and which object they are of; None: of all.
+
+        A store knows all of them anyway.
+        """
         self._areas = areas
         self._taxonomy = taxonomy
         self._places: dict[str, Place] = {}
-        self._anchors: dict[str, list[Sighting]] = {}
+        self._anchors: dict[str, list[Sighting]] = {}  # of each object the newest, KEPT of them
+        self._members: dict[str, list[str]] = {}  # of each object all, by id; when all inputs are remembered
         self._anchor_of: dict[str, str] = {}  # sighting -> object
         self._anchored: dict[str, tuple[float, float, Covariance]] = {}
         self._grid = Grid()
@@ -57,7 +62,9 @@ class Engine:
             return []
         self._read[item.id] = None
         if self._remembered is not None and len(self._read) > self._remembered:
-            del self._read[next(iter(self._read))]
+            forgotten = next(iter(self._read))
+            del self._read[forgotten]
+            self._anchor_of.pop(forgotten, None)
         if isinstance(item, Pass):
             return self._miss(item)
         if item.matter is None:
@@ -72,12 +79,16 @@ class Engine:
 
     def objects(self) -> list[Anchor]:
         """The permanent objects, in the order they were first seen."""
-        return [_object(sightings, *self._anchored[id]) for id, sightings in self._anchors.items()]
+        return [self._object(id) for id in self._anchors]
 
     def object_with(self, sighting_id: str) -> Anchor | None:
         """The object that a sighting belongs to; None when it is of a case, or unknown."""
         id = self._anchor_of.get(sighting_id)
-        return None if id is None else _object(self._anchors[id], *self._anchored[id])
+        return None if id is None else self._object(id)
+
+    def _object(self, id: str) -> Anchor:
+        sightings = self._anchors[id]
+        return _object(sightings[0].kind, self._members.get(id) or [s.id for s in sightings], *self._anchored[id])
 
     # What a snapshot needs
 
@@ -90,7 +101,7 @@ class Engine:
         return self._places.values()
 
     def anchors(self) -> dict[str, list[Sighting]]:
-        """The sightings of each object, by its id."""
+        """The newest sightings of each object, by its id."""
         return self._anchors
 
     def adopt(self, places: Iterable[Place], anchors: dict[str, list[Sighting]], clock: datetime | None) -> None:
@@ -100,7 +111,6 @@ class Engine:
             self._index(place)
         for id, sightings in anchors.items():
             self._anchors[id] = sightings
-            self._anchor_of |= {sighting.id: id for sighting in sightings}
             self._anchored[id] = fuse(sightings)
             self._grid.put(id, sightings[0].kind, *self._anchored[id][:2])
         self._clock = clock or self._clock
@@ -144,7 +154,12 @@ class Engine:
         id = _best({id: _score(sighting, self._anchors[id], *self._anchored[id]) for id in near})
         if id is None:
             id = derived_id("anchor", sighting.id)
-        self._anchors.setdefault(id, []).append(sighting)
+        known = self._anchors.setdefault(id, [])
+        known.append(sighting)
+        if len(known) > KEPT:
+            known.remove(min(known, key=lambda s: (s.seen_at, s.id)))
+        if self._remembered is None:
+            self._members.setdefault(id, []).append(sighting.id)
         self._anchor_of[sighting.id] = id
         self._anchored[id] = fuse(self._anchors[id])
         self._grid.put(id, sighting.kind, *self._anchored[id][:2])
@@ -282,12 +297,12 @@ def _looked(item: Pass, position: tuple[float, float, Covariance]) -> float:
     return certain * own + (1 - certain) * sum(others) / len(others)
 
 
-def _object(sightings: list[Sighting], lat: float, lon: float, covariance: Covariance) -> Anchor:
+def _object(kind: str, members: list[str], lat: float, lon: float, covariance: Covariance) -> Anchor:
     ee, en, nn = covariance
     return Anchor(
-        kind=sightings[0].kind,
+        kind=kind,
         lat=round(lat, 7),
         lon=round(lon, 7),
         covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
-        sightings=tuple(s.id for s in sightings),
+        sightings=tuple(members),
     )

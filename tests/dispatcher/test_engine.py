@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.area import Areas, read_areas
 from dispatcher.case import Case, CaseEvent, State
-from dispatcher.engine import Engine
+from dispatcher.engine import KEPT, Engine
 from ingest.geo import latlon_from_offset
 from models.taxonomy import Taxonomy
 from vision.sighting import Pass, Sighting
@@ -144,6 +144,25 @@ def test_a_bin_that_is_in_order_is_an_object_and_never_told(engine: Engine) -> N
     assert engine.cases() == []
     (anchor,) = engine.objects()
     assert len(anchor.sightings) == 2
+
+
+def test_an_object_is_placed_by_its_newest_sightings_and_names_all_of_them(engine: Engine) -> None:
+    seen = [sighting(0.01 * n, 0, kind="garbage_bin", day=0.1 * n) for n in range(60)]
+    read(engine, *seen)
+    (anchor,) = engine.objects()
+    assert anchor.sightings == tuple(s.id for s in seen)
+    late = sighting(0, 0, kind="garbage_bin", day=0.05)
+    read(engine, late)
+    (known,) = engine.anchors().values()
+    assert known == seen[-KEPT:]
+    assert engine.object_with(late.id) == engine.objects()[0]
+
+
+def test_an_engine_that_forgets_inputs_holds_no_more_of_an_object_than_it_is_placed_by(areas: Areas) -> None:
+    engine = Engine(areas, Taxonomy.read(), remembered=10)
+    read(engine, *(sighting(0.01 * n, 0, kind="garbage_bin", day=0.1 * n) for n in range(200)))
+    (anchor,) = engine.objects()
+    assert len(anchor.sightings) == KEPT
 
 
 def test_a_repeat_changes_nothing(engine: Engine) -> None:
