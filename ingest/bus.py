@@ -46,6 +46,7 @@ OUTDATED = (
     errors.RebalanceInProgressError,
     errors.UnknownMemberIdError,
 )
+LINGER_MS = 5  # small records of one turn of a loop go in one request; a flush sends them at once
 HEARTBEAT_MS = 500  # a member hears this soon that the group is dealt again
 
 
@@ -170,6 +171,7 @@ class KafkaBus:
                     **_login(self._cluster, self._client),
                     max_request_size=max(topic.max_message_bytes for topic in TOPICS) + OVERHEAD_BYTES,
                     max_block_ms=self._answer_ms,
+                    linger_ms=LINGER_MS,
                 )
             return self._producer.send(
                 self._cluster.prefix + record.topic,

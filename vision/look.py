@@ -10,6 +10,7 @@ from functools import lru_cache
 
 import h3
 import numpy as np
+from h3.api.basic_int import latlng_to_cell  # texts for each point would cost as much again
 
 from ingest.frame import Fix
 from ingest.geo import Floats, m_per_deg
@@ -28,16 +29,19 @@ def looked_cells(camera: Camera, size_wh: tuple[int, int], fix: Fix) -> dict[str
     road, clear = _view(camera, size_wh)
     ground = ground_from_road(road, fix.heading_deg + camera.yaw_deg)
     per_lat, per_lon = m_per_deg(fix.lat)
-    cells: dict[str, float] = {}
-    for (east, north), p in zip(ground.tolist(), clear.tolist(), strict=True):
-        cell = h3.latlng_to_cell(fix.lat + north / per_lat, fix.lon + east / per_lon, H3_RESOLUTION)
-        cells[cell] = max(cells.get(cell, 0.0), p)
-    return cells
+    lats, lons = (fix.lat + ground[:, 1] / per_lat).tolist(), (fix.lon + ground[:, 0] / per_lon).tolist()
+    cells: dict[int, float] = {}
+    for lat, lon, p in zip(lats, lons, clear, strict=True):  # the clearest point of a cell comes first
+        cells.setdefault(latlng_to_cell(lat, lon, H3_RESOLUTION), p)
+    return {h3.int_to_str(cell): p for cell, p in cells.items()}
 
 
 @lru_cache(maxsize=64)
-def _view(camera: Camera, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
-    """Points (N, 2) of the road in the picture, forward and right, 1.5 m apart, and how clearly each is seen (N,)."""
+def _view(camera: Camera, size_wh: tuple[int, int]) -> tuple[Floats, list[float]]:
+    """Points (N, 2) of the road in the picture, forward and right, 1.5 m apart, and how clearly each is seen.
+
+    Those most clearly seen come first.
+    """
     half = math.radians(camera.hfov_deg / 2)
     points = []
     for reach in np.arange(1.5, FAR_M, 1.5):
@@ -50,4 +54,5 @@ def _view(camera: Camera, size_wh: tuple[int, int]) -> tuple[Floats, Floats]:
     road = road[inside]
     reach = np.hypot(road[:, 0], road[:, 1])
     clear = UNHIDDEN * np.clip((FAR_M - reach) / (FAR_M - CLEAR_M), 0.0, 1.0)
-    return road, np.round(clear, 3)
+    first = np.argsort(-clear, kind="stable")
+    return road[first], np.round(clear[first], 3).tolist()

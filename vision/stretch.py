@@ -58,6 +58,7 @@ class Stretch:
     last: Frame = field(init=False)
     patience: timedelta = LOST  # how long after `last` a thing unseen counts as still in view
     tracks: dict[str, list[Track]] = field(default_factory=dict)  # by identity group
+    waiting: list[Track] = field(default_factory=list)  # those that are still to be sent
     looked: dict[str, float] = field(default_factory=dict)
     too_far: int = 0  # boxes not placed
 
@@ -88,7 +89,9 @@ class Stretch:
         for group, spot in self._placed(frame, found):
             by_group.setdefault(group, []).append(spot)
         for group, spots in by_group.items():
-            self.tracks[group] = associate(self.tracks.get(group, []), spots)
+            known = self.tracks.get(group, [])
+            self.tracks[group] = associate(known, spots)
+            self.waiting += self.tracks[group][len(known) :]
         self.patience = _patience(self.last, frame)
         self.last = replace(frame, jpeg=b"")
         return out + [self._send(t) for t in self._gone(frame)]
@@ -129,7 +132,8 @@ class Stretch:
         return out
 
     def _unsent(self) -> list[Track]:
-        return [track for _, tracks in sorted(self.tracks.items()) for track in tracks if not track.sent]
+        self.waiting = [track for track in self.waiting if not track.sent]
+        return self.waiting
 
     def _gone(self, frame: Frame) -> list[Track]:
         """The things that the frame does not show and that are out of its view."""
