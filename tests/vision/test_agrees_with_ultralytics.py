@@ -46,7 +46,10 @@ def letterboxed(data: Path, out: Path, shape_hw: tuple[int, int]) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore")  # of torch and ultralytics, which are not ours to mend
-def test_the_shipped_file_scores_as_ultralytics_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("engine", "precision"), [("openvino", "fp32"), ("openvino-int8", "int8")])
+def test_the_shipped_files_score_as_ultralytics_says(
+    engine: str, precision: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if DATA is None:
         pytest.skip("JIEXUN_STREETSCAPE does not name the folder of the streetscape data")
     monkeypatch.setenv("YOLO_OFFLINE", "true")
@@ -66,12 +69,18 @@ def test_the_shipped_file_scores_as_ultralytics_says(tmp_path: Path, monkeypatch
             return dataset
 
     yaml = letterboxed(Path(DATA), tmp_path / "data", card.shape_hw)
-    options = {"model": str(card.path), "data": str(yaml), "split": "test", "imgsz": max(card.shape_hw), "batch": 8}
+    options = {
+        "model": str(card.path_of(precision)),
+        "data": str(yaml),
+        "split": "test",
+        "imgsz": max(card.shape_hw),
+        "batch": 8,
+    }
     options |= {"rect": False, "plots": False, "device": "cpu", "workers": 0, "task": "detect", "mode": "val"}
     validator = ShippedShape(args=options | {"project": str(tmp_path), "conf": 0.001, "iou": 0.7})
     validator()
     box = validator.metrics.box
-    ours = evaluate(Path(DATA), split="test", model=card)
+    ours = evaluate(Path(DATA), split="test", model=card, engine=engine)
     assert ours["map50"] == pytest.approx(box.map50, abs=0.005)
     assert ours["map50_95"] == pytest.approx(box.map, abs=0.005)
     theirs = {card.classes[label]: box.ap50[k] for k, label in enumerate(box.ap_class_index)}
