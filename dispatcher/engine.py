@@ -28,6 +28,9 @@ MOVES_AT = 0.8  # a case is told to another owner only when that one is this pro
 LEAVES_AT = 0.2  # ... and the one told before no more than this
 KEPT = 40  # sightings of an object by which its place is known, the newest: a bin is seen by every bus, for ever
 REFUSABLE = (State.CANDIDATE, State.DISMISSED)
+OVER = (State.CLOSED, State.DISMISSED)
+SETTLED = timedelta(days=2)  # after so long nothing late comes for an episode that another one followed
+FORGOTTEN = timedelta(days=30)  # a place so long over, or an object so long unseen, is a new one when it comes again
 
 
 class Engine:
@@ -36,7 +39,7 @@ class Engine:
     def __init__(self, areas: Areas, taxonomy: Taxonomy, *, remembered: int | None = None) -> None:
         """`remembered`: of how many inputs repeats are known as such, and which object they are of; None: of all.
 
-        A store knows all of them anyway.
+        An engine with a bound also lets go what is long over: SETTLED, FORGOTTEN. A store knows all of it anyway.
         """
         self._areas = areas
         self._taxonomy = taxonomy
@@ -56,6 +59,8 @@ class Engine:
         """Take one sighting or pass. Repeats change nothing. Raises ValueError for one that makes no sense."""
         if isinstance(item, Sighting):
             self._check(item, made_at)
+        if self._remembered is not None and made_at.date() > self._clock.date():
+            self._forget(made_at)
         self._clock = max(self._clock, made_at)
         if item.id in self._read:
             self.repeats += 1
@@ -115,6 +120,23 @@ class Engine:
             self._grid.put(id, sightings[0].kind, *self._anchored[id][:2])
         self._clock = clock or self._clock
 
+    def _forget(self, now: datetime) -> None:
+        """Let go what is long over."""
+        for place in list(self._places.values()):
+            last = place.now
+            settled = [e for e in place.episodes[:-1] if e.closed_at is None or now - e.closed_at < SETTLED]
+            place.episodes[:] = [*settled, last]
+            if last.state in OVER and now - last.looks[-1].at > FORGOTTEN:
+                del self._places[place.id]
+                self._grid.remove(place.id)
+                for cell in place.cells:
+                    self._cells[cell].discard(place.id)
+        for id, known in list(self._anchors.items()):
+            if now - max(s.seen_at for s in known) > FORGOTTEN:
+                del self._anchors[id], self._anchored[id]
+                self._grid.remove(id)
+        self._cells = {cell: places for cell, places in self._cells.items() if places}
+
     # One sighting
 
     def _check(self, sighting: Sighting, made_at: datetime) -> None:
@@ -172,7 +194,7 @@ class Engine:
         for id in sorted(self._in_view(item)):
             place = self._places[id]
             episode = place.now
-            if episode.state in (State.CLOSED, State.DISMISSED):
+            if episode.state in OVER:
                 continue
             detectable = item.recall.get(place.kind, 0.0) * _looked(item, episode.position)
             look = Look(at=item.ended_at, pass_id=item.id, seen=None, detectable=detectable)

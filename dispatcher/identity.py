@@ -87,6 +87,13 @@ class Grid:
         self._squares.setdefault(square, set()).add(id)
         self._at[id] = square
 
+    def remove(self, id: str) -> None:
+        """Forget a point."""
+        square = self._at.pop(id)
+        self._squares[square].discard(id)
+        if not self._squares[square]:
+            del self._squares[square]
+
     def near(self, kind: str, lat: float, lon: float, reach_m: float) -> Iterator[str]:
         """Ids of the points of a kind in the squares within reach, in a fixed order."""
         row, column = self._square(lat, lon)

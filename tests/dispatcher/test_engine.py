@@ -165,6 +165,26 @@ def test_an_engine_that_forgets_inputs_holds_no_more_of_an_object_than_it_is_pla
     assert len(anchor.sightings) == KEPT
 
 
+def test_an_engine_with_a_bound_lets_go_what_is_long_over_and_decides_as_one_that_keeps_all(areas: Areas) -> None:
+    keeps, bounded = Engine(areas, Taxonomy.read()), Engine(areas, Taxonomy.read(), remembered=10)
+    for day in range(0, 120, 3):  # a disorder at a new place every third day, back once a week later, then cleared
+        origin = latlon_from_offset(*INSIDE, 30.0 * day, 0)
+        again = latlon_from_offset(*INSIDE, 30.0 * (day - 9), 0)
+        items: list[Sighting | Pass] = [
+            sighting(day=day, origin=origin),
+            *(clean_pass(day + 1 + hour / 24, origin=origin) for hour in range(3)),
+            sighting(kind="garbage_bin", day=day, origin=origin),
+        ]
+        if day > 9:
+            items += [sighting(day=day + 1.5, origin=again)]
+            items += [clean_pass(day + 2 + hour / 24, origin=again) for hour in range(3)]
+        told = [(e.event, e.case.id, e.recipients) for e in read(keeps, *items)]
+        assert [(e.event, e.case.id, e.recipients) for e in read(bounded, *items)] == told
+    assert len(keeps.cases()) > 70
+    assert len(list(bounded.places())) <= 15  # of 40
+    assert len(bounded.objects()) <= 11
+
+
 def test_a_repeat_changes_nothing(engine: Engine) -> None:
     one = sighting()
     assert len(read(engine, one)) == 1
