@@ -53,7 +53,7 @@ from vision.evidence import EvidenceMaker
 from vision.pictures import FolderEvidence
 from vision.privacy import FaceBlur
 from vision.reporting import reporter
-from vision.sighting import Evidence
+from vision.sighting import Evidence, Pictured
 from vision.stream import GROUP, FrameLoop
 from vision.worker import Worker
 
@@ -121,7 +121,7 @@ def measure_feeding(broker: Broker, folder: Path, repeats: int, turn: int) -> di
         path.detect_jpegs([*islice(cycle(jpegs), turn)])
         return turn / (time.perf_counter() - start)
 
-    def worker(picture: Callable[[Frame, Box], Evidence]) -> Worker:
+    def worker(picture: Callable[[Frame, Box], Pictured]) -> Worker:
         return Worker(
             reporter(path, card), DEFAULT_CAMERAS, Taxonomy.read(), picture, model=path.version, recall=card.recall
         )

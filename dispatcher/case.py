@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from ingest.frame import rfc3339
-from vision.sighting import Covariance, Evidence
+from vision.sighting import Covariance, Pictured
 
 
 class State(StrEnum):
@@ -76,7 +76,7 @@ class Case:
     owners: tuple[Share, ...]  # most probable first; their sum is at most 1, the rest is unowned
     alerts: tuple[Alert, ...]
     confidence: float  # the best sighting's
-    evidence: Evidence | None  # of the best sighting that has a picture, else why there is none
+    evidence: Pictured | None  # of the best sighting that has a picture, else why there is none
 
     def document(self) -> dict[str, Any]:
         """The entry in `cases` of the JSON document."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import h3
 
@@ -20,14 +20,36 @@ MAX_SIGMA_M = 1000.0  # a position vaguer than this names no place
 Covariance = tuple[float, float, float]  # m²: east-east, east-north, north-north
 
 
+class Pictured(Protocol):
+    """The best picture of a sighting, faces made unrecognisable, and the box of the thing in it.
+
+    Asking may take as long as the picture takes to be made and kept.
+    """
+
+    @property
+    def uri(self) -> str | None:
+        """Relative to the evidence folder; None when nothing could be stored."""
+
+    @property
+    def sha256(self) -> str | None: ...
+
+    @property
+    def box_xyxy(self) -> tuple[int, int, int, int] | None:
+        """In pixels of that picture."""
+
+    @property
+    def missing(self) -> str | None:
+        """Why there is no picture."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """The best picture of a sighting, faces made unrecognisable, and the box of the thing in it."""
+    """Evidence that is made, or known to be missing."""
 
-    uri: str | None  # relative to the evidence folder; None when nothing could be stored
+    uri: str | None
     sha256: str | None
-    box_xyxy: tuple[int, int, int, int] | None  # pixels of that picture
-    missing: str | None = None  # why there is no picture
+    box_xyxy: tuple[int, int, int, int] | None
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +70,7 @@ class Sighting:
     shared_covariance_m2: Covariance  # the part all sightings of the pass within some hundred metres have in common
     frames: int  # how many frames showed it
     model: str  # "streetscape-v1@sha256:…"
-    evidence: Evidence | None = None
+    evidence: Pictured | None = None
 
     def document(self) -> dict[str, Any]:
         """`data` of the envelope."""

@@ -207,29 +207,28 @@ class FrameLoop:
             results, seconds = done.results.result()
             self._watch.batch(len(results), self._batch, seconds)
             self._begin()  # the detector goes on while the loop does the rest
-            for arrival, result in zip(done.arrivals, results, strict=True):
-                if self._ours(arrival):
-                    self._take(arrival, result)
+            mine = [(a, result) for a, result in zip(done.arrivals, results, strict=True) if self._ours(a)]
+            taken = [(self._take(arrival, result), arrival.record) for arrival, result in mine]
+            for out, cause in taken:  # only now: evidence of the whole batch is in the making meanwhile
+                self._emit(out, cause)
 
-    def _take(self, arrival: Arrival, result: Shown) -> None:
+    def _take(self, arrival: Arrival, result: Shown) -> list[Output]:
         now_s = self._clock(arrival.key.partition)
         if isinstance(result, ValueError | Fault):
             if isinstance(result, Fault):
                 self._watch.dropped(result)
             else:
                 self._reject(replace(arrival.record, value=arrival.frame.jpeg), str(result))
-            out = self._fleet.skip(arrival.key, arrival.camera, arrival.frame.time, now_s)
-        else:
-            looked = Looked(
-                frame=arrival.frame,
-                things=result,
-                offset=arrival.record.offset,
-                before=arrival.before,
-                camera=arrival.camera,
-                at_s=arrival.at_s,
-            )
-            out = self._fleet.put(arrival.key, looked, now_s)
-        self._emit(out, arrival.record)
+            return self._fleet.skip(arrival.key, arrival.camera, arrival.frame.time, now_s)
+        looked = Looked(
+            frame=arrival.frame,
+            things=result,
+            offset=arrival.record.offset,
+            before=arrival.before,
+            camera=arrival.camera,
+            at_s=arrival.at_s,
+        )
+        return self._fleet.put(arrival.key, looked, now_s)
 
     def _finish_batches(self) -> None:
         """Before a stop: what the detector has begun is done and sent; what waits is left to the next reader."""

@@ -17,7 +17,7 @@ from vision.camera import Camera, picture_from_road, road_from_ground
 from vision.geotag import RANGE_LIMIT_M, accuracy_m, geotag
 from vision.look import H3_RESOLUTION, looked_cells
 from vision.place import PLACE_RESOLUTION
-from vision.sighting import Covariance, Evidence, Pass, Sighting
+from vision.sighting import Covariance, Pass, Pictured, Sighting
 from vision.track import Spot, Track, associate
 
 LONGEST = timedelta(minutes=10)
@@ -46,7 +46,7 @@ class Context:
     taxonomy: Taxonomy
     model: str  # "streetscape-v1@sha256:…"
     recall: Mapping[str, float]
-    picture: Callable[[Frame, tuple[float, float, float, float]], Evidence]  # make and store the evidence
+    picture: Callable[[Frame, tuple[float, float, float, float]], Pictured]  # make and store the evidence
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from ingest.rejected import Rejected
 from models.taxonomy import Taxonomy
 from vision.camera import Camera, camera_of
 from vision.reel import Output, Reel
-from vision.sighting import Evidence
+from vision.sighting import Pictured
 from vision.stretch import Context, Found
 
 Shown = list[Found] | ValueError | Fault
@@ -36,7 +36,7 @@ class Worker:
         detect: Detect,
         cameras: Mapping[str, Camera],
         taxonomy: Taxonomy,
-        picture: Callable[[Frame, tuple[float, float, float, float]], Evidence],
+        picture: Callable[[Frame, tuple[float, float, float, float]], Pictured],
         *,
         model: str,
         recall: Mapping[str, float],
