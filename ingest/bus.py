@@ -47,6 +47,7 @@ OUTDATED = (
     errors.UnknownMemberIdError,
 )
 LINGER_MS = 5  # small records of one turn of a loop go in one request; a flush sends them at once
+CHECK_S = 5.0  # how often a member looks whether it is one
 HEARTBEAT_MS = 500  # a member hears this soon that the group is dealt again
 
 
@@ -73,17 +74,40 @@ class KafkaBus:
         self._limits: dict[str, int] = {}
         self._listener = _Listener(cluster.prefix)
         self._consumer: Any = None
+        self._read, self._group = tuple(read), cluster.prefix + group
+        self._opened_s = self._checked_s = time.monotonic()
         if read:
-            self._consumer = self._open_consumer(group=cluster.prefix + group)
+            self._consumer = self._open_consumer(group=self._group)
             self._check_topics(read)
-            self._consumer.subscribe([cluster.prefix + topic for topic in read], listener=self._listener)
+            self._subscribe(self._consumer)
 
     # Reading
 
     def poll(self, max_records: int, wait_s: float) -> list[Record]:
+        if time.monotonic() - self._checked_s >= CHECK_S:
+            self._stay_member()
         with self._asked():
             found = self._consumer.poll(timeout_ms=round(wait_s * 1000), max_records=max_records)
         return [self._record(message) for messages in found.values() for message in messages]
+
+    def _stay_member(self) -> None:
+        """Join the group anew when this member has been silent for longer than any rebalance takes.
+
+        On a machine with far too much to do kafka-python 3.0 can lose its heartbeat: the group drops the member, which
+        polls on, reads nothing, and never notices.
+        """
+        now = self._checked_s = time.monotonic()
+        told = self._consumer.metrics()["consumer-coordinator-metrics"]["last-heartbeat-seconds-ago"]
+        if min(told, now - self._opened_s) < self._cluster.session_s + self._cluster.max_poll_s:
+            return
+        joining = self._open_consumer(group=self._group)
+        self._subscribe(joining)
+        silent, self._consumer, self._opened_s = self._consumer, joining, now
+        self._listener.on_partitions_lost(())
+        silent.close(autocommit=False, timeout_ms=2000)
+
+    def _subscribe(self, consumer: Any) -> None:
+        consumer.subscribe([self._cluster.prefix + topic for topic in self._read], listener=self._listener)
 
     def changes(self) -> list[Change]:
         return self._listener.drain()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from traffic import EVERY, PATIENCE_S, Buses, deal, drain, ends, fill, record, values
 
+from ingest.bus import KafkaBus
+from ingest.cluster import Cluster
 from ingest.record import NoTopic, Partition, Record, TooLarge
 
 
@@ -212,3 +217,22 @@ def test_a_scan_reads_what_is_there_and_leaves_the_group_alone(bus: Buses) -> No
     assert list(writer.scan("frames", place.number, len(own))) == []
     assert list(writer.scan("frames", 99)) == []
     assert values(drain(bus(read=["frames"], group="g"), 60)) == list(range(60))
+
+
+def test_a_member_that_lost_its_heartbeat_joins_the_group_anew_and_says_what_it_lost(cluster: Cluster) -> None:
+    impatient = replace(cluster, session_s=6.0, max_poll_s=4.0)
+    with closing(KafkaBus(impatient, read=["frames"], group="g")) as reader, closing(KafkaBus(cluster)) as writer:
+        fill(writer, 20)
+        held = ends(drain(reader, 20))
+        reader.commit(held)
+        assert reader.changes()
+        library: Any = reader
+        library._consumer._coordinator._disable_heartbeat()  # what a machine with far too much to do does to it
+        changes, give_up = [], time.monotonic() + PATIENCE_S
+        while not any(change.gained for change in changes):
+            assert time.monotonic() < give_up
+            assert reader.poll(10, 0.2) == []  # what was committed does not come again
+            changes += reader.changes()
+        assert changes[0].lost >= held.keys()
+        fill(writer, 10)
+        assert len(drain(reader, 10)) == 10
