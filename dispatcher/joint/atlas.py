@@ -16,6 +16,7 @@ import numpy as np
 from dispatcher.joint.associate import (
     BANK_M,
     CLEAR,
+    LOG_NEIGHBOUR,
     TWICE,
     Pairs,
     Solution,
@@ -36,11 +37,16 @@ from dispatcher.joint.twins import BOTH, ONE_OF_TWO, sameness, widest
 from vision.sighting import Sighting
 
 CONTEXT_S = 60.0  # a run is worked out with so much of its vehicle's time around it
-CHUNK = 16  # sightings associated together when a run is worked out again
+CHUNK = 24  # sightings associated together when a run is worked out again
 SAME = 0.0  # what taking two things for one must gain (log)
 AGAIN_S = (2 * 3600.0, 12 * 3600.0)  # a run is worked out again so long after it was first
 DUE = 3  # so many at each pass
 SUSPECTS = 2  # so many at each pass
+GHOSTLY = 0.2  # seen by less than this part of the passes that should have seen it, a permanent thing is none ...
+GHOSTLY_AFTER = 6.0  # ... once so many should have
+UNSURE = 0.1  # confidence below which one frame alone is next to nothing
+FOUNDS_M = 0.5  # 1 sigma of the map where one run is all there is: its errors are the map's own
+MAPPED_M = 40.0  # a stretch is mapped when other runs saw something so near
 
 
 Identify = Callable[[Sighting], str | None]  # the true thing's name; None for one of its own
@@ -98,12 +104,13 @@ class Atlas(Map):
     def rework(self, run: Run) -> dict[int, Thing]:
         """Work out a run as a whole against the map as it is now. Returns the things that changed."""
         touched: dict[int, Thing] = {}
-        own = self._heads(self.fleet.run(run))
+        own = [seen for seen in self._heads(self.fleet.run(run)) if not _stray(seen)]
         if not own:
+            self.fleet.stale.discard(run)
             return touched
         for start in range(0, len(own), CHUNK):
             self._settle(own[start : start + CHUNK], touched)
-        around = self._heads(self.fleet.run(run, CONTEXT_S))
+        around = [seen for seen in self._heads(self.fleet.run(run, CONTEXT_S)) if not _stray(seen)]
         window = Window.of(around)
         pairs = pairs_of(window, self._held, self._fresh)
         self.fleet.fits[run] = self._locate(
@@ -149,6 +156,27 @@ class Atlas(Map):
             touched |= self.rework(run)
         return touched
 
+    def scatter(self, things: Iterable[Thing]) -> dict[int, Thing]:
+        """Undo the permanent things that hardly any pass saw of those that should have: ghosts that happened to lie
+        close by, or a wrong copy of a thing. What was seen of them finds its place anew."""
+        touched: dict[int, Thing] = {}
+        if self._identify is not None:
+            return touched
+        for thing in things:
+            if not _ghostly(thing):
+                continue
+            seens = sorted(thing.seens, key=lambda seen: seen.number)
+            for seen in seens:
+                thing.remove(seen)
+            touched[thing.number] = thing
+            self._regroup(thing)
+            for seen in seens:
+                if seen.thing is None:
+                    self._settle(self._heads(self.fleet.beside(seen), seen), touched)
+                if seen.thing is not None and len(seen.thing.passes) == 1:
+                    seen.thing.expected = max(seen.thing.expected, thing.expected)
+        return touched
+
     def _settle(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
         """Associate neighbouring sightings of one vehicle, and place them."""
         if self._identify is not None:
@@ -192,14 +220,16 @@ class Atlas(Map):
             mates = thing.runs.get(seen.run)
             if not mates or thing is seen.thing:
                 continue
+            least = self._fresh(seen)
             if beside(seen, thing):
                 likely = 0.0
             elif thing.without(seen.run) is None:
                 price = TWICE if seen.sighting.pass_id in thing.passes else 0.0
+                least = max(least, LOG_NEIGHBOUR) if price < 0.0 else least
                 likely = max(relative(seen, other) for other in mates) + price + math.log(thing.believed)
             else:
                 continue
-            if likely >= self._fresh(seen) and (best is None or (-likely, thing.number) < best[:2]):
+            if likely >= least and (best is None or (-likely, thing.number) < best[:2]):
                 best = (-likely, thing.number, thing)
         return None if best is None else best[2]
 
@@ -244,7 +274,9 @@ class Atlas(Map):
         changed: dict[tuple[int, Run], Thing] = {}
         for i, seen in enumerate(window.seens):
             if seen.thing is not None and wanted(seen):
-                east, north = (window.enu[i] - mean[i]).tolist()
+                east, north = (window.enu[i] - window.shift[i] - mean[i]).tolist()
+                if seen.thing.without(seen.run) is None and self._unmapped(seen):
+                    spread[i] = FOUNDS_M**2 * np.eye(2)
                 self._shift(seen, *window.latlon(east, north), spread[i])
                 changed[seen.thing.number, seen.run] = seen.thing
         for (_, of), thing in changed.items():
@@ -252,6 +284,14 @@ class Atlas(Map):
             touched[thing.number] = thing
             self._put(thing)
         return curve
+
+    def _unmapped(self, seen: Seen) -> bool:
+        """True where no other run saw anything sure: there the first to come is the map."""
+        for thing in self._all.near("", seen.sighting.lat, seen.sighting.lon, MAPPED_M):
+            others = len(thing.runs) - (seen.run in thing.runs)
+            if others and thing.believed > 0.5:
+                return False
+        return True
 
     @staticmethod
     def _shift(seen: Seen, lat: float, lon: float, spread: np.ndarray) -> None:
@@ -346,3 +386,19 @@ class Atlas(Map):
             if gain > SAME and (best is None or (-gain, other.number) < best[:2]):
                 best = (-gain, other.number, other)
         return None if best is None else best[2]
+
+
+def _ghostly(thing: Thing) -> bool:
+    """True for what looks like a permanent thing, and was missed by nearly every pass that looked."""
+    n = len(thing.passes)
+    if n < 2 or thing.expected < GHOSTLY_AFTER or n > GHOSTLY * thing.expected:
+        return False
+    if any(record.told for record in thing.records) or any(seen.pinned for seen in thing.seens):
+        return False
+    return any(seen.sighting.matter is None for seen in thing.seens)
+
+
+def _stray(seen: Seen) -> bool:
+    """True for a sighting that is next to nothing, and alone: it can wait for one that says more."""
+    alone = seen.thing is not None and len(seen.thing.passes) == 1
+    return alone and seen.sighting.frames == 1 and seen.sighting.confidence < UNSURE

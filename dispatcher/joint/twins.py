@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, apart_m, relative
+from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart_m, relative
 from dispatcher.joint.seen import Seen, log_density, plus
 from dispatcher.joint.thing import Thing
 
-LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
 DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
 DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
 SAW_BOTH = 0.5  # passes, each as far as it is believed
-ONE_OF_TWO = 0.35  # log evidence for one thing from a pass that saw one of two neighbours ...
-ONE_OF_TWO_MOST = 4.0
-BOTH = -1.8  # ... and from one that saw both
+ONE_OF_TWO = 0.7  # log evidence for one thing from a pass that saw one of two neighbours ...
+ONE_OF_TWO_MOST = 8.0
+BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart
 
 
 def sameness(a: Thing, b: Thing) -> float:
