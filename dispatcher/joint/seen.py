@@ -32,6 +32,7 @@ class Seen:
     thing: Thing | None = None
     record: Record | None = None
     pinned: bool = False  # a person said what it is of
+    told: bool = False  # a case with it was told to its owner
     # Where the thing is by this sighting, the vehicle's estimated error taken off, and how far to trust that.
     lat: float = field(default=0.0)
     lon: float = field(default=0.0)
