@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dispatcher.joint.bias import Fit, Window, fit
-from dispatcher.joint.seen import LOG_2PI, Seen, log_density, minus, plus
+from dispatcher.joint.seen import LOG_2PI, Seen, log_density, plus
 from dispatcher.joint.thing import Thing
 from ingest.geo import Floats
 
@@ -73,18 +73,17 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
     floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
     fresh = [new(seen) for seen in window.seens]
     around = [near(seen, reach_m(seen)) for seen in window.seens]
-    window.adrift([_frame(seen, known) for seen, known in zip(window.seens, around, strict=True)])
+    window.adrift([_adrift(seen, known) for seen, known in zip(window.seens, around, strict=True)])
     for n, seen in enumerate(window.seens):
         found: list[tuple[float, int, Thing, tuple[float, float], tuple[float, float, float]]] = []
         total = plus(seen.sighting.covariance_m2, (window.drift[n], 0.0, window.drift[n]))
-        off_east, off_north = window.shift[n].tolist()
         for thing in around[n]:
             located = thing.without(seen.run)
             if located is None:
                 continue
             lat, lon, covariance = located
-            east = (seen.sighting.lon - lon) * window.per_lon - off_east
-            north = (seen.sighting.lat - lat) * window.per_lat - off_north
+            east = (seen.sighting.lon - lon) * window.per_lon
+            north = (seen.sighting.lat - lat) * window.per_lat
             if math.hypot(east, north) > FARTHEST_M:
                 continue
             spread = plus(plus(seen.own, covariance), floor)
@@ -109,16 +108,12 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
     )
 
 
-def _frame(seen: Seen, known: Sequence[Thing]) -> tuple[float, float, float] | None:
-    """How far the map is adrift around a sighting, by the known thing that tells most: what runs' errors were there on
-    average (east, north), and the variance of that in m². None where other runs saw nothing."""
-    best: tuple[float, float, float] | None = None
-    for thing in known:
-        own = thing.errors.get(seen.run)
-        told = thing.drift if own is None else minus(thing.drift, own)
-        if told[0] > LEAST_TOLD and (best is None or told[0] > best[0]):
-            best = told
-    return None if best is None else (best[1] / best[0], best[2] / best[0], 1.0 / best[0])
+def _adrift(seen: Seen, known: Sequence[Thing]) -> float | None:
+    """Variance, m², of how far the map is off around a sighting, by the known thing that tells most. None where other
+    runs saw nothing."""
+    told = [(thing, thing.errors.get(seen.run)) for thing in known]
+    most = max((thing.drift[0] - (0.0 if own is None else own[0]) for thing, own in told), default=0.0)
+    return 1.0 / most if most > LEAST_TOLD else None
 
 
 def solve(window: Window, pairs: Pairs, fixed: int = 0) -> Solution:

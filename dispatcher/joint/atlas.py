@@ -286,7 +286,7 @@ class Atlas(Kin):
         changed: dict[tuple[int, Run], Thing] = {}
         for i, seen in enumerate(window.seens):
             if seen.thing is not None and wanted(seen):
-                east, north = (window.enu[i] - window.shift[i] - mean[i]).tolist()
+                east, north = (window.enu[i] - mean[i]).tolist()
                 if seen.thing.without(seen.run) is None and self._unmapped(seen):
                     spread[i] = FOUNDS_M**2 * np.eye(2)
                 self._shift(seen, *window.latlon(east, north), spread[i])

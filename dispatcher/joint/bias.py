@@ -32,7 +32,6 @@ class Window:
     own: Floats  # (N, 2, 2)
     root: Floats  # (N, 2, 2)
     prior: Floats  # (2N, 2N) of the bias at each of them, less the map's own
-    shift: Floats  # (N, 2) its mean
     drift: list[float]  # variance of how far the map is off at each
     alike: Floats  # (N, N) correlation of an error at one with that at another
 
@@ -48,25 +47,20 @@ class Window:
         alike = np.exp(-apart / ALONG_M - np.abs(at[:, None] - at[None, :]) / OVER_S)
         n = len(seens)
         prior = np.einsum("iab,jbc,ij->iajc", roots, roots, alike).reshape(2 * n, 2 * n)
-        return cls(
-            list(seens), lat0, lon0, per_lat, per_lon, enu, at, own, roots, prior, np.zeros((n, 2)), [0.0] * n, alike
-        )
+        return cls(list(seens), lat0, lon0, per_lat, per_lon, enu, at, own, roots, prior, [0.0] * n, alike)
 
-    def adrift(self, frames: Sequence[tuple[float, float, float] | None]) -> None:
+    def adrift(self, drift: Sequence[float | None]) -> None:
         """Reckon in the map's own frame: the map is off, by about the same for all things on a stretch.
 
-        `frames` has the mean east and north of past errors and its variance at each sighting; None where nobody knows:
-        there the nearest sighting's holds.
+        `drift` has the variance of that at each sighting, m² each axis. Where it is None the nearest one's holds.
         """
-        known = [n for n, frame in enumerate(frames) if frame is not None]
+        known = [n for n, variance in enumerate(drift) if variance is not None]
         if not known:
             return
-        rows = [frames[min(known, key=lambda k: (abs(k - n), k))] for n in range(len(frames))]
-        table = np.array(rows, np.float64)
-        self.shift, self.drift = 0.0 * table[:, :2], table[:, 2].tolist()
-        size = np.sqrt(table[:, 2])
+        self.drift = [drift[min(known, key=lambda k: (abs(k - n), k))] or 0.0 for n in range(len(drift))]
+        size = np.sqrt(np.array(self.drift))
         common = size[:, None] * size[None, :] * self.alike
-        n = len(rows)
+        n = len(drift)
         at = np.arange(n)
         blocks = self.prior.reshape(n, 2, n, 2)
         for axis in (0, 1):
@@ -123,15 +117,14 @@ class Fit:
         """Mean (P, 2) and covariance (P, 2, 2) of the bias at other points of the road, in the window's frame."""
         window = self.window
         apart = np.hypot(enu[:, None, 0] - window.enu[None, :, 0], enu[:, None, 1] - window.enu[None, :, 1])
-        nearest = np.argmin(apart, axis=1)
-        closest = window.root[nearest]
+        closest = window.root[np.argmin(apart, axis=1)]
         own = closest @ closest
         if not len(self.used):
-            return window.shift[nearest], own
+            return np.zeros((len(enu), 2)), own
         alike = np.exp(-apart[:, self.used] / ALONG_M)
         across = np.einsum("pab,mbc,pm->pamc", closest, window.root[self.used], alike)
         across = across.reshape(len(enu), 2, -1)
-        mean = across @ self.weights + window.shift[nearest]
+        mean = across @ self.weights
         return mean, own - np.einsum("pam,mn,pbn->pab", across, self.inverse, across)
 
 
