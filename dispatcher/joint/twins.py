@@ -36,13 +36,21 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     other, surer = sorted((a.believed, b.believed))
     gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
     together = a.passes.keys() & b.passes.keys()
-    if not a.records and not b.records:  # what stays for ever, and was there to be seen
-        rare = min(a, b, key=lambda thing: len(thing.passes))
-        one = len(rare.passes) - len(together) + max(0.0, rare.expected - len(rare.passes))
-        alone = min(one * ONE_OF_TWO, ONE_OF_TWO_MOST)
+    rare = min(a, b, key=lambda thing: len(thing.passes))
+    one = float(len(rare.passes) - len(together))
+    if (a.plain or not a.records) and (b.plain or not b.records):  # what stays for ever, and was there to be seen
+        alone = min((one + max(0.0, rare.expected - len(rare.passes))) * ONE_OF_TWO, ONE_OF_TWO_MOST)
     else:  # one may have gone before the other came
-        alone = min((min(len(a.passes), len(b.passes)) - len(together)) * ONE_OF_TWO, ONE_OF_TWO_MOST / 2)
+        overlap = min(_while(a, b), _while(b, a)) - len(together)
+        alone = max(min(one * ONE_OF_TWO, ONE_OF_TWO_MOST / 2), min(overlap * ONE_OF_TWO, ONE_OF_TWO_MOST))
     return gain + _both(a, b, together) * BOTH + alone
+
+
+def _while(a: Thing, b: Thing) -> int:
+    """How many passes saw a thing between the first and the last that saw another."""
+    times = [seens[0].at for seens in b.passes.values()]
+    first, last = min(times), max(times)
+    return sum(first <= seens[0].at <= last for seens in a.passes.values())
 
 
 def undecided(a: Thing, b: Thing) -> bool:
