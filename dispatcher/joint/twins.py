@@ -11,6 +11,7 @@ from dispatcher.joint.thing import Thing
 
 DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
 DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
+TWICE_M = 2.0  # 1 sigma, each axis, of where the two copies lie to each other that a pass tells of one thing
 UNTIED = 0.5  # of the variance of what is known of a run's error
 SAW_BOTH = 0.5  # passes, each as far as it is believed
 ONE_OF_TWO = 0.7  # log evidence for one thing from a pass that saw one of two neighbours ...
@@ -28,21 +29,23 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     east, north = a.offset(b.lat, b.lon)
     if math.hypot(east, north) > FARTHEST_M:
         return -math.inf
-    more = FLOOR_M**2 + astray
+    together = a.passes.keys() & b.passes.keys()
+    rare = min(a, b, key=lambda thing: len(thing.passes))
+    one = float(len(rare.passes) - len(together))
+    loose = TWICE_M
+    if (a.plain or not a.records) and (b.plain or not b.records):  # what stays for ever, and was there to be seen
+        alone = min((one + max(0.0, rare.expected - len(rare.passes))) * ONE_OF_TWO, ONE_OF_TWO_MOST)
+    else:  # one may have gone before the other came
+        overlap = _while(a, b) + _while(b, a) - 2 * len(together)
+        alone = max(min(one * ONE_OF_TWO, ONE_OF_TWO_MOST / 2), min(overlap * ONE_OF_TWO, ONE_OF_TWO_MOST))
+        loose = TWICE_M if overlap or together else FLOOR_M
+    more = loose**2 + astray
     spread = plus(plus(a.covariance, b.covariance), (more, 0.0, more))
     likely = log_density(east, north, spread)
     for run in a.runs.keys() & b.runs.keys():  # one vehicle is surest about how far apart they are
         likely = min(likely, relative(a.runs[run][0], b.runs[run][0]))
     other, surer = sorted((a.believed, b.believed))
     gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
-    together = a.passes.keys() & b.passes.keys()
-    rare = min(a, b, key=lambda thing: len(thing.passes))
-    one = float(len(rare.passes) - len(together))
-    if (a.plain or not a.records) and (b.plain or not b.records):  # what stays for ever, and was there to be seen
-        alone = min((one + max(0.0, rare.expected - len(rare.passes))) * ONE_OF_TWO, ONE_OF_TWO_MOST)
-    else:  # one may have gone before the other came
-        overlap = min(_while(a, b), _while(b, a)) - len(together)
-        alone = max(min(one * ONE_OF_TWO, ONE_OF_TWO_MOST / 2), min(overlap * ONE_OF_TWO, ONE_OF_TWO_MOST))
     return gain + _both(a, b, together) * BOTH + alone
 
 
