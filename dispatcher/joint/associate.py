@@ -30,7 +30,9 @@ HYPOTHESES = 24
 ROUNDS = 3
 REFINED = 3  # of the hypotheses, the likeliest, worked out in full
 CLEAR = 3.0  # a candidate that leads by so much (log) needs no further thought
-TWICE = math.log(0.05)  # a tracker lost a thing and found it again: two sightings of it in one pass
+LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
+TWICE = math.log(0.12)  # a tracker lost a thing and found it again: two sightings of it in one pass
+LEAST_TOLD = 1e-4  # 1/m² that a run at least tells of how far the map is adrift
 STAYS = 1.0  # what a new solution must gain (log) to undo an old one
 
 Near = Callable[[Seen, float], Sequence[Thing]]
@@ -70,10 +72,12 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
     noise: list[tuple[float, float, float]] = []
     floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
     fresh = [new(seen) for seen in window.seens]
+    around = [near(seen, reach_m(seen)) for seen in window.seens]
+    window.adrift([_adrift(seen, known) for seen, known in zip(window.seens, around, strict=True)])
     for n, seen in enumerate(window.seens):
         found: list[tuple[float, int, Thing, tuple[float, float], tuple[float, float, float]]] = []
-        total = seen.sighting.covariance_m2
-        for thing in near(seen, reach_m(seen)):
+        total = plus(seen.sighting.covariance_m2, (window.drift[n], 0.0, window.drift[n]))
+        for thing in around[n]:
             located = thing.without(seen.run)
             if located is None:
                 continue
@@ -85,7 +89,7 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
             spread = plus(plus(seen.own, covariance), floor)
             likely = log_density(east, north, plus(plus(total, covariance), floor))
             if likely > fresh[n] - 8.0 or thing is seen.thing:
-                found.append((-likely, thing.number, thing, (east, north), spread))
+                found.append((-likely - thing.prior, thing.number, thing, (east, north), spread))
         found.sort(key=lambda f: f[:2])
         for _, _, thing, offset, spread in found[:CANDIDATES]:
             i.append(n)
@@ -102,6 +106,14 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
         np.array(fresh),
         prior,
     )
+
+
+def _adrift(seen: Seen, known: Sequence[Thing]) -> float | None:
+    """Variance, m², of how far the map is off around a sighting, by the known thing that tells most. None where other
+    runs saw nothing."""
+    told = [(thing, thing.errors.get(seen.run)) for thing in known]
+    most = max((thing.drift[0] - (0.0 if own is None else own[0]) for thing, own in told), default=0.0)
+    return 1.0 / most if most > LEAST_TOLD else None
 
 
 def solve(window: Window, pairs: Pairs, fixed: int = 0) -> Solution:
@@ -182,10 +194,13 @@ def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: lis
     gain = likely - pairs.new[pairs.i]
     order = np.argsort(-gain, kind="stable").tolist()
     gain = gain.tolist()
+    beside = np.maximum(LOG_NEIGHBOUR - pairs.new, 0.0).tolist()  # what a pass tells twice may be a neighbour
     for price in (0.0, TWICE):
         for p in order:
             if gain[p] + price < 0.0:
                 break
+            if price < 0.0 and gain[p] + price < beside[int(pairs.i[p])]:
+                continue
             i, thing = int(pairs.i[p]), pairs.things[p]
             if i in done:
                 continue

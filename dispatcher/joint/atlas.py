@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from dispatcher.joint.associate import (
-    BANK_M,
     CLEAR,
+    LOG_NEIGHBOUR,
     TWICE,
     Pairs,
     Solution,
@@ -23,30 +23,37 @@ from dispatcher.joint.associate import (
     log_likely,
     noise_of,
     pairs_of,
+    reach_m,
     refined,
     relative,
     solve,
 )
 from dispatcher.joint.bias import Fit, Window
 from dispatcher.joint.fleet import Run
-from dispatcher.joint.map import SUSPECT_M, Map
+from dispatcher.joint.kin import Kin
+from dispatcher.joint.map import SUSPECT_M
 from dispatcher.joint.seen import Seen, plus
 from dispatcher.joint.thing import Thing
-from dispatcher.joint.twins import BOTH, ONE_OF_TWO, sameness, widest
 from vision.sighting import Sighting
 
 CONTEXT_S = 60.0  # a run is worked out with so much of its vehicle's time around it
-CHUNK = 16  # sightings associated together when a run is worked out again
-SAME = 0.0  # what taking two things for one must gain (log)
+CHUNK = 24  # sightings associated together when a run is worked out again
 AGAIN_S = (2 * 3600.0, 12 * 3600.0)  # a run is worked out again so long after it was first
 DUE = 3  # so many at each pass
 SUSPECTS = 2  # so many at each pass
+GHOSTLY = 0.3  # seen by less than this part of the passes that should have seen it, each as far as it can be believed,
+# a permanent thing is none ...
+GHOSTLY_AFTER = 3.0  # ... once so many should have
+KNOWN = 0.3  # chance of being anything from which on a thing counts as known
+UNSURE = 0.1  # confidence below which one frame alone is next to nothing
+FOUNDS_M = 0.5  # 1 sigma of the map where one run is all there is: its errors are the map's own
+MAPPED_M = 40.0  # a stretch is mapped when other runs saw something so near
 
 
 Identify = Callable[[Sighting], str | None]  # the true thing's name; None for one of its own
 
 
-class Atlas(Map):
+class Atlas(Kin):
     """A map that places what is seen on itself."""
 
     def __init__(self, identify: Identify | None = None) -> None:
@@ -61,11 +68,22 @@ class Atlas(Map):
         """Find what a new sighting is of. Returns the things that changed."""
         self.fleet.add(seen)
         touched: dict[int, Thing] = {}
+        if self._identify is None and self._stray(seen):
+            self._move(seen, self._new(seen), touched)
+            return touched
         beside = self._heads(self.fleet.beside(seen), seen)
         if self._identify is not None or not self._clear(seen, beside, touched):
             self._settle(beside, touched)
         self._merge_near(touched)
         return touched
+
+    def _stray(self, seen: Seen) -> bool:
+        """True for a sighting that is next to nothing, of nothing that is known: it can wait for one that says more."""
+        if seen.sighting.frames > 1 or seen.sighting.confidence >= UNSURE or seen.pinned:
+            return False
+        if seen.thing is not None and len(seen.thing.passes) > 1:
+            return False
+        return not any(thing.believed > KNOWN for thing in self._near(seen, reach_m(seen)))
 
     def _clear(self, seen: Seen, beside: list[Seen], touched: dict[int, Thing]) -> bool:
         """Place a sighting for which what its vehicle saw before leaves one answer only. False when it does not."""
@@ -98,12 +116,13 @@ class Atlas(Map):
     def rework(self, run: Run) -> dict[int, Thing]:
         """Work out a run as a whole against the map as it is now. Returns the things that changed."""
         touched: dict[int, Thing] = {}
-        own = self._heads(self.fleet.run(run))
+        own = [seen for seen in self._heads(self.fleet.run(run)) if not self._stray(seen)]
         if not own:
+            self.fleet.stale.discard(run)
             return touched
         for start in range(0, len(own), CHUNK):
             self._settle(own[start : start + CHUNK], touched)
-        around = self._heads(self.fleet.run(run, CONTEXT_S))
+        around = [seen for seen in self._heads(self.fleet.run(run, CONTEXT_S)) if not self._stray(seen)]
         window = Window.of(around)
         pairs = pairs_of(window, self._held, self._fresh)
         self.fleet.fits[run] = self._locate(
@@ -149,6 +168,27 @@ class Atlas(Map):
             touched |= self.rework(run)
         return touched
 
+    def scatter(self, things: Iterable[Thing]) -> dict[int, Thing]:
+        """Undo the permanent things that hardly any pass saw of those that should have: ghosts that happened to lie
+        close by, or a wrong copy of a thing. What was seen of them finds its place anew."""
+        touched: dict[int, Thing] = {}
+        if self._identify is not None:
+            return touched
+        for thing in things:
+            if not _ghostly(thing):
+                continue
+            seens = sorted(thing.seens, key=lambda seen: seen.number)
+            for seen in seens:
+                thing.remove(seen)
+            touched[thing.number] = thing
+            self._regroup(thing)
+            for seen in seens:
+                if seen.thing is None:
+                    self._settle(self._heads(self.fleet.beside(seen), seen), touched)
+                if seen.thing is not None and len(seen.thing.passes) == 1:
+                    seen.thing.expected = max(seen.thing.expected, thing.expected)
+        return touched
+
     def _settle(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
         """Associate neighbouring sightings of one vehicle, and place them."""
         if self._identify is not None:
@@ -192,14 +232,16 @@ class Atlas(Map):
             mates = thing.runs.get(seen.run)
             if not mates or thing is seen.thing:
                 continue
+            least = self._fresh(seen)
             if beside(seen, thing):
                 likely = 0.0
             elif thing.without(seen.run) is None:
                 price = TWICE if seen.sighting.pass_id in thing.passes else 0.0
+                least = max(least, LOG_NEIGHBOUR) if price < 0.0 else least
                 likely = max(relative(seen, other) for other in mates) + price + math.log(thing.believed)
             else:
                 continue
-            if likely >= self._fresh(seen) and (best is None or (-likely, thing.number) < best[:2]):
+            if likely >= least and (best is None or (-likely, thing.number) < best[:2]):
                 best = (-likely, thing.number, thing)
         return None if best is None else best[2]
 
@@ -245,6 +287,8 @@ class Atlas(Map):
         for i, seen in enumerate(window.seens):
             if seen.thing is not None and wanted(seen):
                 east, north = (window.enu[i] - mean[i]).tolist()
+                if seen.thing.without(seen.run) is None and self._unmapped(seen):
+                    spread[i] = FOUNDS_M**2 * np.eye(2)
                 self._shift(seen, *window.latlon(east, north), spread[i])
                 changed[seen.thing.number, seen.run] = seen.thing
         for (_, of), thing in changed.items():
@@ -252,6 +296,14 @@ class Atlas(Map):
             touched[thing.number] = thing
             self._put(thing)
         return curve
+
+    def _unmapped(self, seen: Seen) -> bool:
+        """True where no other run saw anything sure: there the first to come is the map."""
+        for thing in self._all.near("", seen.sighting.lat, seen.sighting.lon, MAPPED_M):
+            others = len(thing.runs) - (seen.run in thing.runs)
+            if others and thing.believed > 0.5:
+                return False
+        return True
 
     @staticmethod
     def _shift(seen: Seen, lat: float, lon: float, spread: np.ndarray) -> None:
@@ -274,6 +326,7 @@ class Atlas(Map):
             return
         for thing in list(touched.values()):
             self._halve(thing, touched)
+            self._succeed(thing, touched)
             while thing.runs:
                 found = self._twin(thing)
                 if found is None:
@@ -282,67 +335,14 @@ class Atlas(Map):
                 self.join(keeper, gone, touched)
                 thing = keeper
 
-    def part(self, thing: Thing, seens: list[Seen], touched: dict[int, Thing]) -> Thing:
-        """Make some sightings of a thing another thing, because a person says so."""
-        other = self._new(seens[0])
-        for seen in thing.seens:
-            seen.pinned = True
-        for seen in seens:
-            thing.remove(seen)
-            other.add(seen)
-        other.looks = dict(thing.looks)
-        other.expected = thing.expected
-        thing.apart.add(other.id)
-        other.apart |= thing.apart | {thing.id}
-        touched[thing.number], touched[other.number] = thing, other
-        self._regroup(thing, other)
-        return other
 
-    def join(self, keeper: Thing, gone: Thing, touched: dict[int, Thing], *, pin: bool = False) -> None:
-        """Make two things one; `pin` when a person says so."""
-        for seen in [*keeper.seens, *gone.seens] if pin else ():
-            seen.pinned = True
-        for seen in gone.seens:
-            gone.remove(seen)
-            keeper.add(seen)
-        for id, look in gone.looks.items():
-            held = keeper.looks.get(id)
-            if held is None or held.detectable > look.detectable:
-                keeper.looks[id] = look
-        keeper.apart |= gone.apart
-        touched[keeper.number], touched[gone.number] = keeper, gone
-        self._regroup(gone, keeper)
-
-    def _halve(self, thing: Thing, touched: dict[int, Thing]) -> None:
-        """Make two things of one that passes keep seeing twice, apart."""
-        if sum(map(len, thing.passes.values())) < len(thing.passes) + 2:
-            return
-        pairs = [pair for seens in thing.passes.values() if (pair := widest(thing, seens)) is not None]
-        once = len(thing.passes) - len(pairs)
-        if len(pairs) < 2 or -BOTH * len(pairs) < ONE_OF_TWO * once + 1.0 or any(s.pinned for s in thing.seens):
-            return
-        spots = {id(seen): thing.offset(seen.lat, seen.lon) for seen in thing.seens}
-        apart = np.array([np.subtract(spots[id(b)], spots[id(a)]) for a, b in pairs])
-        axis = np.linalg.eigh(apart.T @ apart)[1][:, -1]
-        if float(np.median(np.abs(apart @ axis))) < BANK_M:
-            return
-        middle = float(np.mean([np.add(spots[id(a)], spots[id(b)]) @ axis / 2 for a, b in pairs]))
-        far = {id(a if np.dot(spots[id(a)], axis) > np.dot(spots[id(b)], axis) else b) for a, b in pairs}
-        near = {id(seen) for pair in pairs for seen in pair} - far
-        moved = [s for s in thing.seens if id(s) not in near and (id(s) in far or np.dot(spots[id(s)], axis) > middle)]
-        other = self._new(moved[0])
-        for seen in moved:
-            thing.remove(seen)
-            other.add(seen)
-        other.looks, other.expected = dict(thing.looks), thing.expected
-        touched[other.number] = other
-        self._regroup(thing, other)
-
-    def _twin(self, thing: Thing) -> Thing | None:
-        """Another thing that is likelier the same than not."""
-        best: tuple[float, int, Thing] | None = None
-        for other in self.neighbours(thing):
-            gain = sameness(thing, other)
-            if gain > SAME and (best is None or (-gain, other.number) < best[:2]):
-                best = (-gain, other.number, other)
-        return None if best is None else best[2]
+def _ghostly(thing: Thing) -> bool:
+    """True for what looks like a permanent thing, and was missed by nearly every pass that looked."""
+    if len(thing.passes) < 2 or thing.expected < GHOSTLY_AFTER or len(thing.passes) > thing.expected / 2:
+        return False
+    saw = sum(max(seen.sighting.confidence for seen in seens) for seens in thing.passes.values())
+    if saw > GHOSTLY * thing.expected:
+        return False
+    if any(record.told for record in thing.records) or any(seen.pinned for seen in thing.seens):
+        return False
+    return any(seen.sighting.matter is None for seen in thing.seens)

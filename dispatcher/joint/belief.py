@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 OPENS_AT = 0.90  # belief from which a case is opened and told
-CLOSES_AT = 0.03  # belief below which an open case is verified gone
+CLOSES_AT = 0.015  # belief below which an open case is verified gone
 DISMISSES_AT = 0.03  # belief below which a candidate is given up
 CLEAN_ENOUGH = 2.3  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
 NEVER_GONE = 4.0  # a thing seen again after clean looks of less than this had not gone: they were misses
 MOST = 0.99  # no look, and no number of them, makes it surer
-LEAST = 0.01
+LEAST = 0.005
 LIFETIME = {  # how long a disorder lies, on average, when nobody tells the office; a guess until cases teach it
     "overflow_bin": timedelta(hours=24),
     "garbage": timedelta(hours=36),
@@ -30,11 +30,11 @@ LIFETIME = {  # how long a disorder lies, on average, when nobody tells the offi
 DEFAULT_LIFETIME = timedelta(hours=24)
 CONFUSER_LIFETIME = timedelta(days=7)
 GHOSTS = 0.97  # of what a first look saw that is no disorder, the part that no later look will see again
-AGAIN = 0.6  # a further sighting's evidence, as a part of the first one's: errors at one place go together
+AGAIN = 0.8  # a further sighting's evidence, as a part of the first one's: errors at one place go together
 FROM_NOTHING = 0.02  # chance of a false alarm at a given bare spot, beside that of a report of what is there
 FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
-HIDES = timedelta(hours=200)  # how long until something parks in front
-HIDDEN = timedelta(hours=3)  # how long it stays
+HIDES = timedelta(hours=1000)  # how long until something parks in front
+HIDDEN = timedelta(hours=5)  # how long it stays
 MOST_DETECTABLE = 0.9  # no look is surer to report a thing
 
 

@@ -31,7 +31,9 @@ class Window:
     at: Floats  # (N,) seconds
     own: Floats  # (N, 2, 2)
     root: Floats  # (N, 2, 2)
-    prior: Floats  # (2N, 2N) of the bias at each of them
+    prior: Floats  # (2N, 2N) of the bias at each of them, less the map's own
+    drift: list[float]  # variance of how far the map is off at each
+    alike: Floats  # (N, N) correlation of an error at one with that at another
 
     @classmethod
     def of(cls, seens: Sequence[Seen]) -> Window:
@@ -45,7 +47,24 @@ class Window:
         alike = np.exp(-apart / ALONG_M - np.abs(at[:, None] - at[None, :]) / OVER_S)
         n = len(seens)
         prior = np.einsum("iab,jbc,ij->iajc", roots, roots, alike).reshape(2 * n, 2 * n)
-        return cls(list(seens), lat0, lon0, per_lat, per_lon, enu, at, own, roots, prior)
+        return cls(list(seens), lat0, lon0, per_lat, per_lon, enu, at, own, roots, prior, [0.0] * n, alike)
+
+    def adrift(self, drift: Sequence[float | None]) -> None:
+        """Reckon in the map's own frame: the map is off, by about the same for all things on a stretch.
+
+        `drift` has the variance of that at each sighting, m² each axis. Where it is None the nearest one's holds.
+        """
+        known = [n for n, variance in enumerate(drift) if variance is not None]
+        if not known:
+            return
+        self.drift = [drift[min(known, key=lambda k: (abs(k - n), k))] or 0.0 for n in range(len(drift))]
+        size = np.sqrt(np.array(self.drift))
+        common = size[:, None] * size[None, :] * self.alike
+        n = len(drift)
+        at = np.arange(n)
+        blocks = self.prior.reshape(n, 2, n, 2)
+        for axis in (0, 1):
+            blocks[at[:, None], axis, at[None, :], axis] += common
 
     def offset(self, lat: float, lon: float) -> tuple[float, float]:
         return (lon - self.lon0) * self.per_lon, (lat - self.lat0) * self.per_lat

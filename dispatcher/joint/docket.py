@@ -17,7 +17,9 @@ from vision.sighting import Covariance
 
 MOVES_AT = 0.8  # a case is told to another owner only when that one is this probable ...
 LEAVES_AT = 0.2  # ... and the one told before no more than this
-MOST_OF_ONE_FRAME = 0.85  # so that one frame alone opens no case
+MOST_OF_ONE_FRAME = 0.88  # so that one frame alone opens no case
+IN_ORDER = 0.8  # how surely a pass that saw a bin in order would have told it from one that overflows
+PERMANENT = 2  # passes that saw a thing in order, from which on one that saw nothing of it says nothing
 SHIFTED_M = 0.5  # owners are worked out again when a told case's position has moved so far
 
 Owners = Callable[[int, float, float, Covariance], tuple[Share, ...]]
@@ -153,9 +155,12 @@ class Docket:
         record.thing = thing
         record.last_seens = list(record.seens)
         if not record.told:
-            if piece.opened_at is not None and not held(thing):
-                return self._open(record, piece, at, cause, areas)
-            return self._doubt(record, piece, at, cause)
+            if piece.opened_at is None or held(thing):
+                return self._doubt(record, piece, at, cause)
+            events = self._open(record, piece, at, cause, areas)
+            _mark(record)
+            return events
+        _mark(record)
         if piece.opened_at is not None and record.opened_at is None:
             record.opened_at = piece.opened_at
         if piece.closed_at is not None and record.state is not State.CLOSED:
@@ -181,6 +186,8 @@ class Docket:
         self._route(record)
         gone = piece.closed_at is not None  # all of it arrived late: nobody need go there
         event = "opened" if record.previous is None else "rebounded"
+        if 2 * sum(seen.told for seen in record.seens) >= len(record.seens):
+            event = "split"  # it was told before, as a part of another case
         events = [self._event(record, event, cause, at, () if gone else recipients(record.owners))]
         if piece.closed_at is not None:
             events += self._close(record, piece.closed_at, at, cause)
@@ -277,18 +284,32 @@ class Docket:
 
 
 def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
-    """The looks at a thing in order of time, and its sightings by pass; of a bin, those of its disorder."""
+    """The looks at a thing in order of time, and its sightings by pass; of a bin, those of its disorder.
+
+    A pass that saw the bin in order saw no disorder, however it looked; one that saw no bin at all did not see whether
+    it overflows.
+    """
     by_pass = {
         id: found
         for id, seens in thing.passes.items()
         if (found := [s for s in seens if s.sighting.matter is not None])
     }
-    looks = [look for id, look in thing.looks.items() if id not in by_pass]
+    in_order = {id: seens for id, seens in thing.passes.items() if id not in by_pass}
+    if len(in_order) >= PERMANENT:
+        looks = [Look(min(s.sighting.seen_at for s in seens), id, None, IN_ORDER) for id, seens in in_order.items()]
+    else:
+        looks = [look for id, look in thing.looks.items() if id not in by_pass]
     for id, seens in by_pass.items():
         at = min(s.sighting.seen_at for s in seens)
         looks.append(Look(at, id, max(_trusted(s) for s in seens), 1.0))
     looks.sort(key=lambda look: (look.at, look.pass_id))
     return looks, by_pass
+
+
+def _mark(record: Record) -> None:
+    """Its sightings were told to somebody."""
+    for seen in record.seens:
+        seen.told = True
 
 
 def _home(record: Record) -> Thing | None:

@@ -149,7 +149,10 @@ class Engine:
                 touched |= self._atlas.finish(run, self._clock.timestamp())
         touched |= self._atlas.rework_due(self._clock.timestamp())
         touched |= self._atlas.rework_suspects(list(touched.values()))
-        return self._review(touched, self._miss(view, self._in_view(view)), item.id)
+        in_view = self._in_view(view)
+        missed = self._miss(view, in_view)
+        touched |= self._atlas.scatter(in_view)
+        return self._review(touched, [thing for thing in missed if thing.runs], item.id)
 
     def _in_view(self, view: View) -> list[Thing]:
         squares = {s + r * ROW + c for s in view.squares for r in (-1, 0, 1) for c in (-1, 0, 1)}

@@ -15,7 +15,7 @@ from dispatcher.joint.fleet import Fleet, Run
 from dispatcher.joint.grid import Grid
 from dispatcher.joint.seen import Seen, plus
 from dispatcher.joint.thing import Located, Thing
-from dispatcher.joint.twins import undecided
+from dispatcher.joint.twins import UNTIED, undecided
 from dispatcher.joint.view import Views
 from ingest.frame import derived_id
 
@@ -107,7 +107,8 @@ class Map:
         return out
 
     def neighbours(self, thing: Thing) -> list[Thing]:
-        spread = math.sqrt(max(thing.covariance[0], thing.covariance[2]))
+        astray = UNTIED / thing.drift[0] if thing.runs else 0.0
+        spread = math.sqrt(max(thing.covariance[0], thing.covariance[2]) + astray)
         reach = min(FARTHEST_M, 6.0 + 3.0 * spread)
         near = self._grid.near(thing.key, thing.lat, thing.lon, reach)
         return [other for other in near if other is not thing]

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from dispatcher.joint.record import Record
     from dispatcher.joint.thing import Thing
 
-OWN_MORE_M = 0.5  # 1 sigma, each axis: a thing has a size, receivers jitter, nobody's errors are quite what they claim
+OWN_MORE_M = 0.5  # 1 sigma, each axis: a thing has a size, nobody's errors are quite what they claim
+JITTER_M = 1.1  # 1 sigma, each axis, of a receiver from frame to frame: no part of what a vehicle's sightings share
 MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wanders from one sighting to the next
 RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length
 
@@ -31,6 +32,7 @@ class Seen:
     thing: Thing | None = None
     record: Record | None = None
     pinned: bool = False  # a person said what it is of
+    told: bool = False  # a case with it was told to its owner
     # Where the thing is by this sighting, the vehicle's estimated error taken off, and how far to trust that.
     lat: float = field(default=0.0)
     lon: float = field(default=0.0)
@@ -41,7 +43,7 @@ class Seen:
         at = sighting.seen_at.timestamp()
         shared = clipped(sighting.shared_covariance_m2, 0.0)
         own = clipped(minus(sighting.covariance_m2, shared), 0.0)
-        more = OWN_MORE_M**2 + MISJUDGED**2 * (shared[0] + shared[2]) / 2
+        more = OWN_MORE_M**2 + JITTER_M**2 / sighting.frames + MISJUDGED**2 * (shared[0] + shared[2]) / 2
         own = plus(own, (more, 0.0, more))
         run = (sighting.vehicle, int(at // RUN_S))
         seen = cls(sighting, number, at, own, root(shared), key, run)

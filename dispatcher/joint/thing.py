@@ -51,6 +51,7 @@ class Thing:
     believed: float = 0.0  # chance that it ever was, by the confidence of what reported it
     tried: int = 0  # passes of a better known neighbour when its runs were last worked out again
     expected: float = 0.0  # how many passes should have seen it, by what they looked at
+    plain: int = 0  # sightings of it in order: it is a bin, and stays
     object_id: str = ""  # what it is called among the objects, once it was one
 
     @classmethod
@@ -60,6 +61,7 @@ class Thing:
 
     def add(self, seen: Seen) -> None:
         seen.thing = self
+        self.plain += seen.sighting.matter is None
         self.runs.setdefault(seen.run, []).append(seen)
         self.passes.setdefault(seen.sighting.pass_id, []).append(seen)
         self._weigh()
@@ -74,6 +76,7 @@ class Thing:
 
     def remove(self, seen: Seen) -> None:
         seen.thing = None
+        self.plain -= seen.sighting.matter is None
         for index, key in ((self.runs, seen.run), (self.passes, seen.sighting.pass_id)):
             left = [other for other in index[key] if other is not seen]  # type: ignore[index]  # two kinds of key
             if left:

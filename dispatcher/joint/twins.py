@@ -5,44 +5,69 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, apart_m, relative
+from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart_m, relative
 from dispatcher.joint.seen import Seen, log_density, plus
 from dispatcher.joint.thing import Thing
 
-LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
 DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
 DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
+TWICE_M = 2.0  # 1 sigma, each axis, of where the two copies lie to each other that a pass tells of one thing
+UNTIED = 0.5  # of the variance of what is known of a run's error
 SAW_BOTH = 0.5  # passes, each as far as it is believed
-ONE_OF_TWO = 0.35  # log evidence for one thing from a pass that saw one of two neighbours ...
-ONE_OF_TWO_MOST = 4.0
-BOTH = -1.8  # ... and from one that saw both
+ONE_OF_TWO = 0.7  # log evidence for one thing from a pass that saw one of two neighbours ...
+ONE_OF_TWO_MOST = 8.0
+BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart
 
 
-def sameness(a: Thing, b: Thing) -> float:
-    """Log odds that two things are one: how far apart they lie, and how often passes saw one and both of them."""
+def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
+    """Log odds that two things are one: how far apart they lie, and how often passes saw one and both of them.
+
+    `astray` (m²) is what their places may be off against each other beside what is claimed, 1 sigma squared, each axis.
+    """
     if a.id in b.apart or b.id in a.apart:
         return -math.inf
     east, north = a.offset(b.lat, b.lon)
     if math.hypot(east, north) > FARTHEST_M:
         return -math.inf
-    spread = plus(plus(a.covariance, b.covariance), (FLOOR_M**2, 0.0, FLOOR_M**2))
+    together = a.passes.keys() & b.passes.keys()
+    rare = min(a, b, key=lambda thing: len(thing.passes))
+    one = float(len(rare.passes) - len(together))
+    loose = TWICE_M
+    if (a.plain or not a.records) and (b.plain or not b.records):  # what stays for ever, and was there to be seen
+        alone = min((one + max(0.0, rare.expected - len(rare.passes))) * ONE_OF_TWO, ONE_OF_TWO_MOST)
+    else:  # one may have gone before the other came
+        overlap = _while(a, b) + _while(b, a) - 2 * len(together)
+        alone = max(min(one * ONE_OF_TWO, ONE_OF_TWO_MOST / 2), min(overlap * ONE_OF_TWO, ONE_OF_TWO_MOST))
+        loose = TWICE_M if overlap or together else FLOOR_M
+    more = loose**2 + astray
+    spread = plus(plus(a.covariance, b.covariance), (more, 0.0, more))
     likely = log_density(east, north, spread)
     for run in a.runs.keys() & b.runs.keys():  # one vehicle is surest about how far apart they are
         likely = min(likely, relative(a.runs[run][0], b.runs[run][0]))
     other, surer = sorted((a.believed, b.believed))
     gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
-    together = a.passes.keys() & b.passes.keys()
-    one = float(min(len(a.passes), len(b.passes)) - len(together))
-    if not a.records and not b.records:  # what stays for ever, and was there to be seen
-        rare = min(a, b, key=lambda thing: len(thing.passes))
-        one += max(0.0, rare.expected - len(rare.passes))
-    return gain + _both(a, b, together) * BOTH + min(one * ONE_OF_TWO, ONE_OF_TWO_MOST)
+    return gain + _both(a, b, together) * BOTH + alone
+
+
+def _while(a: Thing, b: Thing) -> int:
+    """How many passes saw a thing between the first and the last that saw another."""
+    times = [seens[0].at for seens in b.passes.values()]
+    first, last = min(times), max(times)
+    return sum(first <= seens[0].at <= last for seens in a.passes.values())
 
 
 def undecided(a: Thing, b: Thing) -> bool:
     """True while it is open whether two things are one. Until a pass has seen both, only a wide gap decides."""
     both = _both(a, b, a.passes.keys() & b.passes.keys())
-    return sameness(a, b) > (DECIDED if both > SAW_BOTH else DECIDED_APART)
+    return sameness(a, b, _astray(a, b)) > (DECIDED if both > SAW_BOTH else DECIDED_APART)
+
+
+def _astray(a: Thing, b: Thing) -> float:
+    """Variance, m², of where two things lie to each other that the map does not know of: each run that no other one
+    tied to the rest has a frame of its own."""
+    if a.runs.keys() & b.runs.keys():
+        return 0.0
+    return UNTIED * (1.0 / a.drift[0] + 1.0 / b.drift[0])
 
 
 def _both(a: Thing, b: Thing, passes: Iterable[str]) -> float:

@@ -24,7 +24,7 @@ def test_one_look_is_believed_as_far_as_its_calibrated_confidence() -> None:
 
 def test_a_second_look_at_once_rules_out_a_ghost_and_tells_a_disorder_from_what_fools_the_detector() -> None:
     _, after = believe([seen(0, 0.8), seen(0, 0.8)], "garbage")
-    r = 4**0.6  # of a further sighting's odds the part that is news
+    r = 4**0.8  # of a further sighting's odds the part that is news
     real, fake = 0.8 * r / (1 + r), 0.2 * 0.03 / (1 + r)
     new = 0.2 * 0.97 * 0.02  # nothing stood there and the detector reports something again
     real, fake, nothing = real + new * 0.8, fake + new * 0.2 * 0.03, new * 0.2 * 0.97

@@ -295,3 +295,26 @@ def test_a_command_that_makes_no_sense_changes_nothing(engine: Engine, wrong: st
     with pytest.raises(ValueError, match="there is no case" if wrong == "nowhere" else "leaves some"):
         obey(engine, command)
     assert engine.cases() == [case]
+
+
+def test_a_bin_seen_in_order_overflows_no_more_and_one_that_nobody_saw_may(engine: Engine) -> None:
+    read(engine, *(sighting(kind="garbage_bin", day=-1 + i / 10) for i in range(3)), sighting())
+    unseen = read(engine, *(clean_pass(1 + i / 10) for i in range(4)))
+    assert names(unseen) == []  # whatever hid the bin hid that it overflows
+    events = read(engine, *(sighting(kind="garbage_bin", day=1.5 + i / 10) for i in range(3)))
+    assert names(events) == ["closed"]
+
+
+def test_what_only_two_of_many_passes_saw_is_no_permanent_thing(engine: Engine) -> None:
+    read(engine, *(sighting(3 * i, 0, kind="garbage_bin", day=i / 10, confidence=0.3) for i in range(2)))
+    assert [len(anchor.sightings) for anchor in engine.objects()] == [2]
+    looks = [clean_pass(1 + i / 10) for i in range(14)]
+    read(engine, *(replace(look, recall={"garbage_bin": 0.9}) for look in looks))
+    assert sorted(len(anchor.sightings) for anchor in engine.objects()) == [1, 1]
+
+
+def test_a_heap_that_seems_to_have_moved_is_another_heap(engine: Engine) -> None:
+    first = [sighting(0, 0, kind="garbage", day=i / 10, sigma=1.0) for i in range(8)]
+    then = [sighting(0, 5.5, kind="garbage", day=1 + i / 10, sigma=1.0) for i in range(8)]
+    read(engine, *first, *then)
+    assert [set(case.sightings) for case in engine.cases()] == [{s.id for s in first}, {s.id for s in then}]
