@@ -50,6 +50,7 @@ class Crew:
         self._partitions = partitions
         self._max_poll_s = max_poll_s
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._said_before: dict[str, int] = {}  # bytes of a log before its process was last started
 
     def __enter__(self) -> Self:
         self.evidence.mkdir(parents=True, exist_ok=True)
@@ -74,7 +75,8 @@ class Crew:
     def start(self, name: str) -> None:
         """Start a process; what it says goes to its log."""
         words = ["dispatch", "--areas", str(self._areas)] if name == DISPATCHER else ["worker"]
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with self._log(name).open("ab") as log:
+            self._said_before[name] = log.tell()
             self._running[name] = subprocess.Popen(
                 [sys.executable, "-m", "jiexun.cli", *words], env=self._environment(), stdout=log, stderr=log
             )
@@ -103,6 +105,8 @@ class Crew:
         except subprocess.TimeoutExpired:
             process.kill()
             raise RuntimeError(f"{name} did not end within {STOP_S:g} s of SIGTERM") from None
+        if status == -signal.SIGTERM and not self._log(name).read_bytes()[self._said_before[name] :]:
+            return  # it was told before it could listen, and had begun nothing
         if status:
             raise RuntimeError(f"{name} ended with status {status} on SIGTERM: {self.said(name)[-2000:]}")
 
@@ -125,7 +129,10 @@ class Crew:
 
     def said(self, name: str) -> str:
         """A process's log."""
-        return (self.folder / f"{name}.log").read_text(errors="replace")
+        return self._log(name).read_text(errors="replace")
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
 
     def dispatched(self) -> set[str]:
         """Ids of the sightings and passes that are in the store."""

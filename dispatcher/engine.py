@@ -116,6 +116,9 @@ class Engine:
             self._index(place)
         for id, sightings in anchors.items():
             self._anchors[id] = sightings
+            if self._remembered is None:
+                self._members[id] = [sighting.id for sighting in sightings]
+                self._anchor_of |= dict.fromkeys(self._members[id], id)
             self._anchored[id] = fuse(sightings)
             self._grid.put(id, sightings[0].kind, *self._anchored[id][:2])
         self._clock = clock or self._clock
