@@ -108,7 +108,8 @@ class Crew:
         if status == -signal.SIGTERM and not self._log(name).read_bytes()[self._said_before[name] :]:
             return  # it was told before it could listen, and had begun nothing
         if status:
-            raise RuntimeError(f"{name} ended with status {status} on SIGTERM: {self.said(name)[-2000:]}")
+            said = self.said(name)[-2000:].replace(str(self.folder), "")  # results are kept: no path of a machine
+            raise RuntimeError(f"{name} ended with status {status} on SIGTERM: {said}")
 
     def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while."""
