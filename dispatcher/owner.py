@@ -120,10 +120,15 @@ def _mass(area: Area, near: Sequence[Area], reach: shapely.Geometry, gaussian: G
 def _told(shares: dict[str, float]) -> tuple[Share, ...]:
     """Rounded, in order, and never more than 1 together."""
     units = {code: round(p * UNIT) for code, p in shares.items() if p >= MIN_SHARE}
-    ranked = sorted(units, key=lambda code: (-units[code], code))
+    ranked = _ranked(units)
     while sum(units[code] / UNIT for code in ranked) > 1.0:
         units[ranked[0]] -= 1
+        ranked = _ranked(units)  # of two that were equal the other one leads now
     return tuple(Share(code, units[code] / UNIT) for code in ranked)
+
+
+def _ranked(units: dict[str, int]) -> list[str]:
+    return sorted(units, key=lambda code: (-units[code], code))
 
 
 def _bounds(lat: float, lon: float, covariance_m2: Covariance, sigmas: float) -> tuple[float, float, float, float]:

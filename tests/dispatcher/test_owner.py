@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from dispatcher.area import Area, Areas, Layer
 from dispatcher.case import Share
-from dispatcher.owner import owners, recipients
+from dispatcher.owner import _told, owners, recipients
 
 LAT, LON = 22.54, 114.06
 # Metres per degree there, from the series of the WGS-84 ellipsoid, not from ingest.geo
@@ -185,6 +185,14 @@ def test_shares_of_overlapping_stars_agree_with_brute_force(rings, covariance):
     by_code = {share.area: share.p for share in found}
     for code, p in expected.items():
         assert by_code.get(code, 0.0) == pytest.approx(p, abs=0.005)
+
+
+def test_shares_that_round_to_more_than_one_stay_in_order():
+    assert _told({"0": 0.2613, "1": 0.36936, "2": 0.36937}) == (
+        Share("2", 0.3694),
+        Share("1", 0.3693),
+        Share("0", 0.2613),
+    )
 
 
 @settings(max_examples=100, deadline=None)
