@@ -1,0 +1,1 @@
+"""What the offices do with a case: steps, clocks, duty, policy."""
