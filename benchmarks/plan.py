@@ -14,7 +14,7 @@ from benchmarks.street import ROUNDS, write_run
 from dispatcher.area import read_areas
 from dispatcher.store.store import Store
 from ingest.drive import open_drive
-from ingest.frame import Frame
+from ingest.frame import Frame, rfc3339
 from ingest.memory import MemoryBroker, MemoryBus
 from ingest.record import Record
 from jiexun.pipeline import Embedded
@@ -89,6 +89,7 @@ def _embedded(folder: Path, frames: list[Sent]) -> tuple[dict[Drive, set[str]], 
     url = f"sqlite:///{folder / 'embedded.db'}"
     ids: dict[Drive, set[str]] = defaultdict(set)
     known: set[str] = set()
+    resting = _resting(frames)
     with Store.open(url) as store:
         embedded = Embedded(
             Settings(),
@@ -100,12 +101,21 @@ def _embedded(folder: Path, frames: list[Sent]) -> tuple[dict[Drive, set[str]], 
         for number in range(len(ROUNDS)):
             embedded.run(sent.frame for sent in frames if sent.round == number)
             for line in map(json.loads, store.inputs()):
-                if line["id"] not in known and not _rests(line["data"]):
+                if line["id"] not in known and not _rests(line["data"], resting):
                     ids[number, line["data"]["vehicle"]].add(line["id"])
                 known.add(line["id"])
     return ids, outcome(url, areas, None)
 
 
-def _rests(data: dict[str, Any]) -> bool:
-    """True for the pass of a vehicle that rests after its drive: what ends that one is another drive."""
-    return "looked" in data and data["started_at"] == data["ended_at"]
+def _resting(frames: list[Sent]) -> set[tuple[str, str]]:
+    """Vehicle and capture time of each drive's last frame, which is taken at rest."""
+    last: dict[Drive, datetime] = {}
+    for sent in frames:
+        drive = sent.round, sent.frame.vehicle
+        last[drive] = max(sent.frame.time, last.get(drive, sent.frame.time))
+    return {(vehicle, rfc3339(time)) for (_, vehicle), time in last.items()}
+
+
+def _rests(data: dict[str, Any], resting: set[tuple[str, str]]) -> bool:
+    """True for what a vehicle sees at rest after its drive: it may leave only when the next drive begins."""
+    return (data["vehicle"], data.get("started_at", data.get("seen_at"))) in resting
