@@ -148,13 +148,13 @@ class CountedSession:
 
     def __init__(self, session: Session, owner: Counted) -> None:
         self._session, self._owner = session, owner
-        self.canvas = session.canvas
+        self.canvas, self.jpegs = session.canvas, session.jpegs
         self.canvas[:] = 0
 
     def run(self, count: int) -> Raw:
         self._owner.runs.append(count)
         used = self.canvas[:count, ::31, ::31].any(axis=(1, 2, 3))  # a place that holds a picture is not all black
-        self._owner.pictures += int(used.sum())
+        self._owner.pictures += int(used.sum()) + (self.jpegs.ready if self.jpegs else 0)
         raw = self._session.run(count)
         self.canvas[:count] = 0
         return raw

@@ -22,6 +22,7 @@ from kafka.coordinator.assignors.range import RangePartitionAssignor
 from ingest.cluster import Cluster
 from ingest.heard import heard
 from ingest.inflight import RETRY_S, InFlight
+from ingest.receive import install
 from ingest.record import (
     OVERHEAD_BYTES,
     BrokerAway,
@@ -34,6 +35,8 @@ from ingest.record import (
     TooLarge,
 )
 from ingest.topics import BY_NAME, MIB, TOPICS, Topic
+
+install()
 
 MAX_IN_FLIGHT = 32 * MIB  # bytes sent and not yet acknowledged
 FETCH_BYTES = 4 * MIB  # of each partition and request; a larger record still comes, alone

@@ -30,13 +30,15 @@ SHORT_PX = 120  # a look keeps the shorter side at least so long
 LONG_PX = 128  # and is then shrunk to this: statistics do not depend on the camera's resolution
 TILE_PX = 8
 DARK_BELOW = 24.0  # grey value that 2 % of the picture exceed; a street with one lit truck has 140, its empty end 65
-STRONGEST = 60  # of the 64 steps of a tile, in order: the strongest but three
-DETAIL_STEP = 6.0  # grey values from one pixel to the next: a tile with such steps shows an edge
+LIT = 0.98
+DETAIL_STEP = 6.0  # grey values from one pixel to the next ...
+STRONG = 4  # a tile with so many such steps, of 64, shows an edge
 COVERED_BELOW = 0.20  # part of the tiles that show one; empty roads under a plain sky have 0.36
 BLURRED_BELOW = 0.285  # sharpness; at such blur the model finds a third of what it finds in the sharp picture
-KEPT = 1.09  # what is shrunk from pixels keeps edges so much sharper than what is decoded to an eighth
+KEPT = 1.02  # near BLURRED_BELOW what is shrunk from pixels is so much sharper than what is decoded to an eighth
 
-Grey = NDArray[np.float32]  # (H, W), 0-255
+Grey = NDArray[np.uint8]  # (H, W)
+Steps = NDArray[np.float32]  # (H, W), grey values
 _REDUCED = (
     (8, cv2.IMREAD_REDUCED_GRAYSCALE_8),
     (4, cv2.IMREAD_REDUCED_GRAYSCALE_4),
@@ -117,16 +119,20 @@ def look_at(jpeg: bytes, size_wh: tuple[int, int]) -> Look | None:
         return None
     if read is None or min(read.shape) < 2 * TILE_PX:
         return None
-    return measured(_shrunk(np.asarray(read, np.uint8)).astype(np.float32))
+    return measured(_shrunk(np.asarray(read, np.uint8)))
 
 
 def look_at_pixels(image: NDArray[np.uint8]) -> Look:
     """Measure a picture (H, W, 3), BGR, that was shrunk for a net; at least two tiles high and wide."""
-    look = measured(cv2.cvtColor(_shrunk(image), cv2.COLOR_BGR2GRAY).astype(np.float32))
+    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), np.uint8)
+    while max(grey.shape) >= 2 * LONG_PX:  # pairs of pixels are quick to halve
+        half = grey.shape[1] // 2, grey.shape[0] // 2
+        grey = np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)
+    look = measured(_shrunk(grey))
     return replace(look, sharpness=look.sharpness / KEPT)
 
 
-def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _shrunk(image: Grey) -> Grey:
     scale = min(1.0, LONG_PX / max(image.shape[:2]))
     width, height = (max(2 * TILE_PX, round(side * scale)) for side in (image.shape[1], image.shape[0]))
     return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -134,27 +140,35 @@ def _shrunk(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def measured(grey: Grey) -> Look:
     """The statistics of a small grey picture, at least two tiles high and wide."""
-    across, down = np.abs(np.diff(grey, axis=1)), np.abs(np.diff(grey, axis=0))
+    values = grey.astype(np.float32)
+    across, down = np.abs(values[:, 1:] - values[:, :-1]), np.abs(values[1:] - values[:-1])
     return Look(
-        light=float(np.percentile(grey, 98)),
+        light=_exceeded(grey),
         detail=_detail(np.maximum(across[:-1], down[:, :-1])),
         sharpness=min(
-            _ratio(across, np.abs(grey[:, 4:] - grey[:, :-4])),
-            _ratio(down, np.abs(grey[4:] - grey[:-4])),
+            _ratio(across, np.abs(values[:, 4:] - values[:, :-4])),
+            _ratio(down, np.abs(values[4:] - values[:-4])),
         ),
     )
 
 
-def _ratio(near: Grey, far: Grey) -> float:
+def _exceeded(grey: Grey) -> float:
+    """The grey value that 2 % of the pixels exceed."""
+    below = np.bincount(grey.ravel(), minlength=256).cumsum()
+    return float(below.searchsorted(LIT * grey.size))
+
+
+def _ratio(near: Steps, far: Steps) -> float:
     """Steps to the next pixel over steps four away: 0.25 where all is soft or edges are far apart, more in texture."""
     return float(near.mean() / (far.mean() + 0.3))  # a third of a grey value: a plain picture has only noise
 
 
-def _detail(steps: Grey) -> float:
+def _detail(steps: Steps) -> float:
     rows, columns = steps.shape[0] // TILE_PX, steps.shape[1] // TILE_PX
-    tiles = steps[: rows * TILE_PX, : columns * TILE_PX].reshape(rows, TILE_PX, columns, TILE_PX)
-    sorted_so_far = np.partition(tiles.transpose(0, 2, 1, 3).reshape(rows * columns, -1), STRONGEST, axis=1)
-    return float((sorted_so_far[:, STRONGEST] > DETAIL_STEP).mean())
+    strong = (steps[: rows * TILE_PX, : columns * TILE_PX] > DETAIL_STEP).view(np.uint8)
+    in_rows = strong.reshape(rows, TILE_PX, -1).sum(axis=1, dtype=np.uint8)
+    in_tiles = in_rows.reshape(rows, columns, TILE_PX).sum(axis=2, dtype=np.uint8)
+    return float((in_tiles >= STRONG).mean())
 
 
 def _luma_step(tables: bytes) -> float | None:

@@ -21,6 +21,7 @@ from jiexun.report import console
 from jiexun.settings import Settings
 from models.card import ModelUnusable, shipped_models
 from vision.engine import cores
+from vision.engine_onnxruntime import OnnxRuntimeEngine
 from vision.engines import chosen
 from vision.privacy import FaceBlur, PrivacyUnavailable
 
@@ -100,6 +101,9 @@ def _models() -> list[dict[str, Any]]:
             continue
         found = ", ".join(card.classes)
         checks.append(_check(f"model {card.name}", engine is not None, found, "no engine runs here: see below"))
+        if isinstance(engine, OnnxRuntimeEngine) and engine.device != "CPU":
+            why = engine.codec_reason
+            checks.append(_check("JPEGs on the card", not why, "nvJPEG" if not why else "no", why, required=False))
         for one in tried:
             name = f"engine {one.engine}"
             checks.append(

@@ -28,7 +28,7 @@ from vision.detections import Detections
 from vision.engine import Engine, Session, cores
 from vision.engines import AUTO, open_engine
 from vision.heads import HEADS
-from vision.jpeg import Image, JpegDecoder, PictureUnreadable, Placed, facts_of
+from vision.jpeg import UPRIGHT, Image, JpegDecoder, PictureUnreadable, Placed, facts_of
 from vision.letterbox import Letterbox
 from vision.postprocess import one_picture
 
@@ -203,6 +203,9 @@ class _Lane:
         try:
             slots = range(len(jobs))
             placed = [*(map if self._pool is None else self._pool.map)(self._place, slots, jobs)]
+            if self._session.jpegs is not None:
+                for slot in self._session.jpegs.decode():
+                    placed[slot] = self._place(slot, jobs[slot], on_host=True)
             if any(isinstance(one, Letterbox) for one in placed):
                 raw = self._session.run(bucket_for(len(jobs), self._buckets))
             for slot, (job, one) in enumerate(zip(jobs, placed, strict=True)):
@@ -216,23 +219,27 @@ class _Lane:
                 if not job.future.done():
                     job.future.set_exception(error)
 
-    def _place(self, slot: int, job: _Job) -> Letterbox | PictureUnreadable | Fault:
-        """Put one picture into the canvas; where it lies there, or why it is not worth it."""
+    def _place(self, slot: int, job: _Job, *, on_host: bool = False) -> Letterbox | PictureUnreadable | Fault:
+        """Put one picture into the canvas, or where the device decodes; where it lies, or why it is not worth it."""
         if not isinstance(job.picture, bytes):
             image, letterbox = job.picture
             letterbox.place(image, self._session.canvas[slot])
             return letterbox
         try:
-            return self._decoded(slot, job.picture, gated=job.gated)
+            return self._decoded(slot, job.picture, gated=job.gated, on_host=on_host)
         except PictureUnreadable as error:
             return error
 
-    def _decoded(self, slot: int, jpeg: bytes, *, gated: bool) -> Letterbox | Fault:
+    def _decoded(self, slot: int, jpeg: bytes, *, gated: bool, on_host: bool) -> Letterbox | Fault:
         shape_hw, canvas = self._card.shape_hw, self._session.canvas[slot]
         facts = facts_of(jpeg)
         fault, settled = first_look(jpeg, facts.size_wh) if gated else (None, True)
         if fault is not None:
             return fault
+        if settled and not on_host and self._session.jpegs is not None and facts.orientation == UPRIGHT:
+            letterbox = Letterbox.fit(facts.size_wh, shape_hw)
+            self._session.jpegs.want(slot, jpeg, letterbox)
+            return letterbox
         image, letterbox = self._decoders[slot].decode(jpeg, facts, shape_hw)
         letterbox.place(image, canvas)
         if not settled:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vision.batch import Canvas
+from vision.on_device import DeviceJpegs
 
 Raw = NDArray[np.float32]  # (N, …): what the net says, an entry a picture
 
@@ -21,7 +22,8 @@ Raw = NDArray[np.float32]  # (N, …): what the net says, an entry a picture
 class Session(Protocol):
     """One way through an engine, for one thread. Sessions of an engine run side by side."""
 
-    canvas: Canvas  # of the engine's largest bucket: pictures are put here
+    canvas: Canvas  # of the engine's largest bucket: pictures are put here ...
+    jpegs: DeviceJpegs | None  # ... or here, where the device decodes
 
     def run(self, count: int) -> Raw:
         """The net on the first `count` pictures of the canvas, `count` a bucket. The next run overwrites the result."""

@@ -15,7 +15,9 @@ import onnxruntime as ort
 from models.card import RGB_UNIT, Card
 from vision.batch import BUCKETS, PIXELS, Canvas
 from vision.engine import FITTING, EngineUnavailable, Layout, Raw, cores
+from vision.jpeg_nvidia import NvJpegs
 from vision.net import Net, read_net
+from vision.on_device import PLACING, Codec, DeviceJpegs
 
 PLANES = Path(__file__).parent / "planes.onnx"  # uint8 (N, H, W, 3) BGR to float (N, 3, H, W) RGB in 0-1
 PROVIDERS = {"TensorRT": "TensorrtExecutionProvider", "CUDA": "CUDAExecutionProvider", "CPU": "CPUExecutionProvider"}
@@ -34,8 +36,9 @@ class OnnxRuntimeEngine:
         *,
         device: str = "CPU",
         bound: bool | None = None,
+        codec: Codec | None = None,
     ) -> None:
-        """`bound` (default: on a GPU) makes planes on the device."""
+        """`bound` (default: on a GPU) makes planes on the device; `codec` (default there: nvJPEG) decodes on it."""
         provider = PROVIDERS[device]
         if provider not in ort.get_available_providers():
             raise EngineUnavailable(f"this onnxruntime was built without {provider}: install onnxruntime-gpu instead")
@@ -47,6 +50,10 @@ class OnnxRuntimeEngine:
         self.buckets = self._net.buckets(layout.buckets or ((1,) if on_cpu else BUCKETS))
         self._bound = (not on_cpu if bound is None else bound) and card.pixels == RGB_UNIT  # PLANES knows no other
         self._options = [(provider, _options(device))]
+        self._codec = codec
+        self.codec_reason = ""  # why pictures are not decoded on the device, for `jiexun doctor`
+        if codec is None and self._bound and not on_cpu:
+            self._codec, self.codec_reason = _codec()
         self._threads = max((layout.threads or cores()) // self.lanes, 1) if on_cpu else 0
         self._shared = None if on_cpu else self._started()  # on a GPU sessions of this class share one of ONNX Runtime
 
@@ -55,7 +62,11 @@ class OnnxRuntimeEngine:
         if self._bound:
             planes = ort.InferenceSession(PLANES, self._session_options(), providers=self._options)
             memory = "cpu" if self.device == "CPU" else "cuda"
-            return BoundSession(planes, started, self._net, max(self.buckets), self._shape_hw, memory)
+            jpegs: DeviceJpegs | None = None
+            if self._codec is not None:
+                placing = ort.InferenceSession(PLACING, self._session_options(), providers=self._options)
+                jpegs = DeviceJpegs(self._codec, placing, memory)
+            return BoundSession(planes, started, self._net, max(self.buckets), self._shape_hw, memory, jpegs)
         return PlainSession(started, self._net, max(self.buckets), self._shape_hw)
 
     def _session_options(self) -> ort.SessionOptions:
@@ -82,6 +93,8 @@ class OnnxRuntimeEngine:
 class PlainSession:
     """The session reads planes that numpy made."""
 
+    jpegs: DeviceJpegs | None = None
+
     def __init__(self, session: ort.InferenceSession, net: Net, capacity: int, shape_hw: tuple[int, int]) -> None:
         self.canvas: Canvas = np.zeros((capacity, *shape_hw, 3), np.uint8)
         self._tensor = np.empty((capacity, 3, *shape_hw), np.float32)
@@ -104,7 +117,9 @@ class BoundSession:
         capacity: int,
         shape_hw: tuple[int, int],
         memory: str,
+        jpegs: DeviceJpegs | None,
     ) -> None:
+        self.jpegs = jpegs
         self.canvas: Canvas = np.zeros((capacity, *shape_hw, 3), np.uint8)
         self._planes, self._session, self._net, self._memory = planes, session, net, memory
         self._between: dict[int, Any] = {}  # by count: the planes, in the device's memory
@@ -112,11 +127,10 @@ class BoundSession:
 
     def run(self, count: int) -> Raw:
         between = self._room(count)
-        first = self._planes.io_binding()
-        first.bind_cpu_input("canvas", self.canvas[:count])
-        first.bind_ortvalue_output("planes", between)
-        self._planes.run_with_iobinding(first)
-        first.synchronize_outputs()
+        if self.jpegs is None or self.jpegs.ready < count:
+            self._from_canvas(count, between)
+        if self.jpegs is not None:
+            self.jpegs.place(between)
         second = self._session.io_binding()
         second.bind_ortvalue_input(self._net.input, between)
         second.bind_output(self._net.output, "cpu")
@@ -124,11 +138,26 @@ class BoundSession:
         raw: Raw = second.copy_outputs_to_cpu()[0]
         return raw
 
+    def _from_canvas(self, count: int, planes: Any) -> None:
+        binding = self._planes.io_binding()
+        binding.bind_cpu_input("canvas", self.canvas[:count])
+        binding.bind_ortvalue_output("planes", planes)
+        self._planes.run_with_iobinding(binding)
+        binding.synchronize_outputs()
+
     def _room(self, count: int) -> Any:
         if count not in self._between:
             shape = (count, 3, *self._shape_hw)
             self._between[count] = ort.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, self._memory, 0)
         return self._between[count]
+
+
+def _codec() -> tuple[Codec | None, str]:
+    """What decodes on the device, or why nothing does."""
+    try:
+        return NvJpegs(), ""
+    except EngineUnavailable as error:
+        return None, str(error)
 
 
 def _options(device: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ from models.card import RGB_UNIT, Card
 from vision.batch import Canvas
 from vision.engine import FITTING, EngineUnavailable, Layout, Raw, cores
 from vision.net import Net, read_net
+from vision.on_device import DeviceJpegs
 
 
 class OpenVinoEngine:
@@ -62,6 +63,8 @@ class OpenVinoEngine:
 
 class OpenVinoSession:
     """Requests that read the canvas where it lies and write where it was agreed: nothing is copied."""
+
+    jpegs: DeviceJpegs | None = None
 
     def __init__(self, nets: dict[int, ov.CompiledModel], shape_hw: tuple[int, int]) -> None:
         self.canvas: Canvas = np.zeros((max(nets), *shape_hw, 3), np.uint8)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from ingest.frame import Fix
 from ingest.geo import Floats
-from vision.camera import Camera, ground_from_road, road_from_picture
+from vision.camera import Camera
 
 RANGE_LIMIT_M = 40.0  # farther, a degree of pitch is worth 17 m and more
 PITCH_SIGMA_DEG = 0.6  # a vehicle nods and streets are not level
@@ -24,7 +25,8 @@ EDGE_BOX_SIGMA = 0.03  # ... plus this part of the box's height
 DEFAULT_ACCURACY_M = 4.0  # 1 sigma of an ordinary receiver that does not say
 VAGUE_RANGE_M = (15.0, 8.0)  # mean and sigma for a near thing whose foot the level-road model puts in the sky
 HALF_WIDTH_M = 0.5  # of a bin or a heap
-STEPS = np.diag([0.5, 0.5, 0.05, 0.01])  # of the central differences: pixels right, down; degrees; part of the height
+HORIZON = 1e-9  # a ray that falls less than this per unit ahead meets no road
+FLOOR_M2 = 0.01  # of each axis: nothing stands on a point
 NEAR_BOX = 0.10  # a box at least this part of the picture's height is near, whatever the model says
 
 
@@ -39,29 +41,16 @@ class Spots:
 
 
 def geotag(xyxy: Floats, size_wh: tuple[int, int], camera: Camera, fix: Fix) -> Spots:
-    """Place boxes (N, 4), in pixels, on the ground. Boxes too far away to place are left out."""
-    boxes = np.asarray(xyxy, np.float64).reshape(-1, 4)
-    width, height = size_wh
-    feet = np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1)
-    box_height = boxes[:, 3] - boxes[:, 1]
-    road = road_from_picture(feet, size_wh, camera)
-    distance = np.hypot(road[:, 0], road[:, 1])
-    vague = ~(distance <= RANGE_LIMIT_M) & (box_height >= NEAR_BOX * height)
-    keep = np.flatnonzero((distance <= RANGE_LIMIT_M) | vague)
-    feet, box_height, vague = feet[keep], box_height[keep], vague[keep]
+    """Place boxes (N, 4), in pixels, on the ground. Boxes too far away to place are left out.
 
-    covariance = _road_covariance(feet, box_height, size_wh, camera)
-    cut = boxes[keep, 3] >= height - 2  # the foot lies below the picture: nearer than it looks
-    road = road[keep]
-    _stretch_range(covariance, road, cut)
-    for i in np.flatnonzero((boxes[keep, 0] <= 2) | (boxes[keep, 2] >= width - 2)):
-        covariance[i] += _along(road[i], 0.0, HALF_WIDTH_M)  # its middle lies beside the picture
-    focal = camera.focal_px(width)
-    for i in np.flatnonzero(vague):
-        side = (feet[i, 0] - width / 2) / focal
-        road[i] = VAGUE_RANGE_M[0] * np.array([1.0, side]) / math.hypot(1.0, side)
-        covariance[i] = _along(road[i], VAGUE_RANGE_M[1], 0.1 * VAGUE_RANGE_M[0])
-    return _on_ground(keep, road, covariance, camera, fix)
+    A frame shows a handful of things: a loop over plain numbers takes a tenth of the time that arrays of them do.
+    """
+    view = _View.of(size_wh, camera)
+    placed = [(i, view.place(*box)) for i, box in enumerate(np.asarray(xyxy, np.float64).reshape(-1, 4).tolist())]
+    near = [(i, place) for i, place in placed if place is not None]
+    road = np.array([place.road for _, place in near]).reshape(-1, 2)
+    covariance = np.array([(a, b, b, c) for _, (_, (a, b, c)) in near]).reshape(-1, 2, 2)
+    return _on_ground(np.array([i for i, _ in near], np.intp), road, covariance, camera, fix)
 
 
 def accuracy_m(fix: Fix) -> float:
@@ -69,44 +58,87 @@ def accuracy_m(fix: Fix) -> float:
     return DEFAULT_ACCURACY_M if fix.accuracy_m is None else max(fix.accuracy_m, 0.5)
 
 
+Symmetric = tuple[float, float, float]  # of a covariance in m²: forward-forward, forward-right, right-right
+
+
+class _Place(NamedTuple):
+    """Where a thing stands: metres forward and right, and the error of it."""
+
+    road: tuple[float, float]
+    covariance: Symmetric
+
+
+class _View(NamedTuple):
+    """A camera and the size of its pictures, as needed for one thing after the other."""
+
+    width: int
+    height: int
+    focal_px: float
+    lens_m: float
+    sin: float  # of the pitch
+    cos: float
+
+    @classmethod
+    def of(cls, size_wh: tuple[int, int], camera: Camera) -> _View:
+        pitch = math.radians(camera.pitch_deg)
+        return cls(*size_wh, camera.focal_px(size_wh[0]), camera.height_m, math.sin(pitch), math.cos(pitch))
+
+    def place(self, x1: float, y1: float, x2: float, y2: float) -> _Place | None:
+        """Place one box; None when it is too far away."""
+        x, y = ((x1 + x2) / 2 - self.width / 2) / self.focal_px, (y2 - self.height / 2) / self.focal_px
+        ahead, down = self.cos + y * self.sin, y * self.cos - self.sin  # of the ray through the foot
+        scale = self.lens_m / down if down > HORIZON else math.inf
+        beside = x1 <= 2 or x2 >= self.width - 2  # its middle lies beside the picture
+        if scale * math.hypot(ahead, x) <= RANGE_LIMIT_M:
+            road = scale * ahead, scale * x
+            covariance = self._error(x, ahead, down, scale, y2 - y1)
+            if y2 >= self.height - 2:  # the foot lies below the picture: nearer than it looks
+                covariance = _more(covariance, road, 0.3 * math.hypot(*road) + 0.5, 0.0)
+            return _Place(road, _more(covariance, road, 0.0, HALF_WIDTH_M) if beside else covariance)
+        if y2 - y1 < NEAR_BOX * self.height:
+            return None
+        mean, sigma = VAGUE_RANGE_M
+        reach = mean / math.hypot(1.0, x)
+        road = reach, reach * x
+        return _Place(road, _more((0.0, 0.0, 0.0), road, sigma, 0.1 * mean))
+
+    def _error(self, x: float, ahead: float, down: float, scale: float, box_px: float) -> Symmetric:
+        """First order: the derivatives of (forward, right) = scale * (ahead, x) by each source, times its sigma."""
+        edge = (EDGE_PX_SIGMA * self.width / 1280 + EDGE_BOX_SIGMA * box_px) / self.focal_px
+        pitch, heading = math.radians(PITCH_SIGMA_DEG), math.radians(HEADING_SIGMA_DEG)
+        forward, right = scale * ahead, scale * x
+        slopes = (
+            (0.0, scale * edge),
+            ((scale * self.sin - forward * self.cos / down) * edge, -right * self.cos / down * edge),
+            ((scale * down + forward * ahead / down) * pitch, right * ahead / down * pitch),
+            (forward * HEIGHT_SIGMA, right * HEIGHT_SIGMA),
+            (-right * heading, forward * heading),
+        )
+        return (
+            sum(f * f for f, _ in slopes) + FLOOR_M2,
+            sum(f * r for f, r in slopes),
+            sum(r * r for _, r in slopes) + FLOOR_M2,
+        )
+
+
+def _more(covariance: Symmetric, direction: tuple[float, float], along_m: float, across_m: float) -> Symmetric:
+    """The covariance, and an error along a direction and across it."""
+    length = math.hypot(*direction)
+    f, r = direction[0] / length, direction[1] / length
+    along, across = along_m**2, across_m**2
+    return (
+        covariance[0] + along * f * f + across * r * r,
+        covariance[1] + (along - across) * f * r,
+        covariance[2] + along * r * r + across * f * f,
+    )
+
+
 def _on_ground(keep: np.ndarray, road: Floats, covariance: Floats, camera: Camera, fix: Fix) -> Spots:
     reach = np.hypot(road[:, 0], road[:, 1])
     if fix.heading_deg is None:  # somewhere around the vehicle, at that distance
         around = (reach**2 / 2)[:, None, None] * np.eye(2) + covariance
         return Spots(keep, np.zeros_like(road), around, reach)
-    bearing = fix.heading_deg + camera.yaw_deg
-    turn = ground_from_road(np.eye(2), bearing).T  # columns: where forward and right point
-    return Spots(keep, ground_from_road(road, bearing), turn @ covariance @ turn.T, reach)
-
-
-def _road_covariance(feet: Floats, box_height: Floats, size_wh: tuple[int, int], camera: Camera) -> Floats:
-    """(N, 2, 2) of (forward, right): central differences over each source of error, all in one go."""
-    edge = EDGE_PX_SIGMA * size_wh[0] / 1280 + EDGE_BOX_SIGMA * box_height
-    sigma = np.stack([edge, edge, np.full(len(feet), PITCH_SIGMA_DEG), np.full(len(feet), HEIGHT_SIGMA)])
-    steps = np.vstack([STEPS, -STEPS])
-    seen = road_from_picture(
-        (feet + steps[:, None, :2]).reshape(-1, 2),
-        size_wh,
-        camera,
-        pitch_deg=np.repeat(camera.pitch_deg + steps[:, 2], len(feet)),
-        height_m=np.repeat(camera.height_m * (1 + steps[:, 3]), len(feet)),
-    ).reshape(8, -1, 2)
-    with np.errstate(invalid="ignore"):
-        slope = (seen[:4] - seen[4:]) / (2 * STEPS.max(axis=1))[:, None, None]
-    slope = np.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0) * sigma[:, :, None]
-    out = np.einsum("snx,sny->nxy", slope, slope)
-    road = road_from_picture(feet, size_wh, camera)
-    sideways = np.stack([-road[:, 1], road[:, 0]], axis=1) * math.radians(HEADING_SIGMA_DEG)
-    sideways = np.nan_to_num(sideways, nan=0.0, posinf=0.0, neginf=0.0)
-    return np.asarray(out + sideways[:, :, None] * sideways[:, None, :] + 0.01 * np.eye(2))
-
-
-def _stretch_range(covariance: Floats, road: Floats, cut: np.ndarray) -> None:
-    for i in np.flatnonzero(cut):
-        covariance[i] += _along(road[i], 0.3 * float(np.hypot(*road[i])) + 0.5, 0.0)
-
-
-def _along(direction: Floats, along_m: float, across_m: float) -> Floats:
-    unit = direction / np.hypot(*direction)
-    across = np.array([-unit[1], unit[0]])
-    return np.asarray(along_m**2 * np.outer(unit, unit) + across_m**2 * np.outer(across, across))
+    bearing = math.radians(fix.heading_deg + camera.yaw_deg)
+    sin, cos = math.sin(bearing), math.cos(bearing)
+    turn = np.array([[sin, cos], [cos, -sin]])  # columns: where forward and right point
+    return Spots(keep, road @ turn.T, turn @ covariance @ turn.T, reach)

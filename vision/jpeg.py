@@ -41,7 +41,7 @@ class JpegDecoder:
     def decode(self, data: bytes, facts: Facts, shape_hw: tuple[int, int]) -> Placed:
         """The same, where the header was read already."""
         letterbox = Letterbox.fit(facts.size_wh, shape_hw)
-        factor = _factor(letterbox)
+        factor = shrunk_by(letterbox)
         if facts.orientation == UPRIGHT:
             width, height = (-(-side // factor) for side in facts.stored_wh)
             try:
@@ -86,8 +86,8 @@ def decode_picture(data: bytes, shape_hw: tuple[int, int]) -> Placed:
     return image, Letterbox.fit((image.shape[1], image.shape[0]), shape_hw)
 
 
-def _factor(letterbox: Letterbox) -> int:
-    """How many times smaller the decoder may make the picture: 1, 2, 4 or 8."""
+def shrunk_by(letterbox: Letterbox) -> int:
+    """How many times smaller a decoder may make the picture: 1, 2, 4 or 8."""
     (width, height), (inner_w, inner_h) = letterbox.source_wh, letterbox.inner_wh
     shrink = min(width / inner_w, height / inner_h)
     return next((factor for factor in REDUCED if shrink >= factor), 1)

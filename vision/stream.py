@@ -39,7 +39,7 @@ QUEUED_BYTES = 64 << 20  # of frames read and not worked on; beyond it reading p
 BATCHES = 3  # given to the detector: it never waits for the loop
 TICK_S = 0.2  # how often cameras that fell silent are looked for
 COMMIT_S = 0.5
-BUSY_S = 0.01  # how long the loop listens while the detector works
+BUSY_S = 0.05  # how long the loop listens while the detector works: it has work for longer
 FREE_S = 0.1  # and while it does not
 
 

@@ -19,6 +19,7 @@ from vision.engine_onnxruntime import OnnxRuntimeEngine
 from vision.engine_openvino import OpenVinoEngine
 from vision.engines import AUTO, ENGINES, chosen, open_engine
 from vision.jpeg import PictureUnreadable
+from vision.on_device import DeviceJpegs
 from vision.postprocess import iou_matrix
 
 SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
@@ -108,6 +109,7 @@ class Slow:
     """An engine that runs only when it is let: to see what waits, and in which batches."""
 
     name, device, precision, lanes, buckets = "slow", "CPU", "fp32", 1, (1, 2, 4)
+    jpegs: DeviceJpegs | None = None
 
     def __init__(self) -> None:
         self.go = threading.Event()
