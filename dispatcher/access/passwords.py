@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 import threading
 import unicodedata
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 SHORTEST = 12
 LONGEST = 256  # longer ones would only cost time
@@ -22,7 +25,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()  # argon2id with the parameters of RFC 9106 for small memory
         self._turns = threading.BoundedSemaphore(AT_ONCE)
-        self._nobody = self._hasher.hash("nobody has this password")
+        self._nobody = _hash_of_nobody(self._hasher)
 
     def hash(self, password: str) -> str:
         with self._turns:
@@ -55,6 +58,15 @@ def checked_password(password: str, login: str) -> str:
     if len(set(plain)) < DIFFERENT or plain in "01234567890123456789abcdefghijklmnopqrstuvwxyz":
         raise ValueError("this password would be among the first that are tried: choose another")
     return password
+
+
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """A hash that costs as much to check as a real one, and that no password has: its bytes are random."""
+    salt, hash = (
+        base64.b64encode(secrets.token_bytes(n)).rstrip(b"=").decode() for n in (hasher.salt_len, hasher.hash_len)
+    )
+    cost = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2id$v={ARGON2_VERSION}${cost}${salt}${hash}"
 
 
 def _normal(password: str) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dispatcher.access.gate import Gate
@@ -67,6 +69,22 @@ class AccessCheck:
         if origin is not None:
             return urlsplit(origin).netloc in (headers.get("host", ""), self._public_host or None)
         return not with_session
+
+
+def still_known(request: Request, gate: Gate) -> Callable[[], bool]:
+    """For an answer that takes hours: whether whoever asked would still be let in, and as the same."""
+    before: Principal | None = request.state.principal
+    session: str | None = request.state.session
+    bearer = _bearer(request.headers)
+
+    def check() -> bool:
+        if bearer:
+            now = gate.of_key(bearer)
+        else:
+            now = gate.anyone() if session is None else gate.of_session(session)
+        return now is not None and now == before
+
+    return check
 
 
 def session_token(headers: Headers, scheme: str) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
@@ -31,6 +32,7 @@ class Desk:
     stopping: threading.Event  # set when the server goes down: open streams end
     gate: Gate
     provider: Provider | None  # of identities
+    console: Path  # the files of the page
     public_url: str  # under which browsers reach the page; "" where it does not matter
 
 
