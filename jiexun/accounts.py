@@ -58,8 +58,9 @@ def console_app(store: Store, areas: Areas, evidence: EvidenceStore, host: str, 
         )
         provider = Provider(client)
     named = urlsplit(settings.public_url).hostname
-    hosts = LOOPBACK if host in ("127.0.0.1", "localhost", "::1") else ("*",)
-    hosts = (*LOOPBACK, named) if named else hosts
+    hosts: tuple[str, ...] = LOOPBACK if host in ("127.0.0.1", "localhost", "::1") else ("*",)
+    if named:
+        hosts = (*LOOPBACK, named)
     return create_app(store, areas, evidence=evidence, hosts=hosts, provider=provider, public_url=settings.public_url)
 
 
@@ -108,7 +109,7 @@ def users_list(json: Json = False, store: StoreOption = None) -> None:
     """
     with _opened(store) as (opened, _):
         rows = [_account_document(account) for account in opened.accounts.all()]
-        print(one_line(rows)) if json else _print_table(rows)
+        print(one_line({"users": rows})) if json else _print_table(rows)
 
 
 @users_app.command("disable")
@@ -221,7 +222,7 @@ def keys_list(json: Json = False, store: StoreOption = None) -> None:
     """
     with _opened(store) as (opened, now):
         rows = [_key_document(key, now) for key in opened.keys.all()]
-        print(one_line(rows)) if json else _print_table(rows)
+        print(one_line({"keys": rows})) if json else _print_table(rows)
 
 
 @keys_app.command("revoke")

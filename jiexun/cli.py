@@ -317,7 +317,7 @@ def serve_command(
     evidence: EvidenceUrl = None,
     host: Annotated[
         str | None,
-        typer.Option(help="Address to listen on; only loopback until there are accounts, see `jiexun users add`."),
+        typer.Option(help="Address to listen on; only loopback until there are accounts (`jiexun users`)."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port (default 8000).")] = None,
     metrics_port: MetricsPort = None,

@@ -42,7 +42,7 @@ def print_settings(json: Json = False) -> None:
     with explained() as settings:
         rows = settings_rows(settings, dict(os.environ))
         if json:
-            print(one_line(rows))
+            print(one_line({"settings": rows}))
             return
         table = Table("setting", "value", "from")
         for row in rows:

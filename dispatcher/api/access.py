@@ -78,11 +78,12 @@ def still_known(request: Request, gate: Gate) -> Callable[[], bool]:
     bearer = _bearer(request.headers)
 
     def check() -> bool:
+        return before is not None and now() == before
+
+    def now() -> Principal | None:
         if bearer:
-            now = gate.of_key(bearer)
-        else:
-            now = gate.anyone() if session is None else gate.of_session(session)
-        return now is not None and now == before
+            return gate.of_key(bearer)
+        return gate.anyone() if session is None else gate.of_session(session)
 
     return check
 

@@ -56,7 +56,7 @@ def back_up(source: Path, target: Path, evidence: Sequence[Listed], at: str) -> 
 
 
 def restore(backup: Path, target: Path) -> tuple[dict[str, Any], list[Listed]]:
-    """Make a store from a backup, where there is none. Returns what the backup says of itself, and the evidence it lists.
+    """Make a store from a backup, where there is none. Returns what it says of itself, and the evidence it lists.
 
     Raises FileExistsError for a store that is there, ValueError for what is no backup or is damaged.
     """
@@ -88,9 +88,8 @@ def _about(kept: sqlite3.Connection) -> dict[str, Any]:
     if state != "ok":
         raise ValueError(f"the backup is damaged: {state}")
     if about["format"] != FORMAT or schema != SCHEMA:
-        raise ValueError(
-            f"the backup has format {about['format']}, schema {schema}; this version reads {FORMAT}, {SCHEMA}"
-        )
+        found = f"format {about['format']}, schema {schema}"
+        raise ValueError(f"the backup has {found}; this version reads {FORMAT}, {SCHEMA}")
     return about
 
 
