@@ -322,7 +322,7 @@ def test_a_key_that_is_none_is_refused_on_every_route_even_without_accounts(url,
         good[:-1] + ("A" if good[-1] != "A" else "B"),
         good[:13],
         "jxk_00000000_" + "A" * 43,
-        "x",
+        "word",
         add_key(expires_at=datetime.now(UTC) - timedelta(seconds=1)),
         revoked := add_key(),
     ]
@@ -373,23 +373,10 @@ def test_no_secret_is_logged_on_any_way_in(url, browser, add_account, add_key, c
         sign_in(client, password=wrong)
     client.get("/oidc/back", params={"code": "code-of-the-provider", "state": "state-of-ours"})
     client.post("/api/signout")
-    said = "\n".join(
-        f"{record.name} {record.getMessage()} {record.exc_text}"
-        for record in caplog.records
-        if record.name != "httpcore" and not record.name.startswith(("httpx", "httpcore"))
-    )
+    ours = [record for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))]  # the browser's
+    said = "\n".join(f"{record.name} {record.getMessage()} {record.exc_text}" for record in ours)
     assert "user:li.ming signed in" in said
-    for word in (
-        secret,
-        wrong,
-        login,
-        token,
-        key,
-        key[13:],
-        "a new secret of eleven",
-        "code-of-the-provider",
-        "state-of-ours",
-    ):
+    for word in (secret, wrong, login, token, key, key[13:], "a new secret of eleven", "code-of-the", "state-of-ours"):
         assert word not in said, word
 
 
