@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import argon2
 import httpx
 import pytest
 from fastapi import FastAPI
+from futian import PASSWORD, QUICK, STREET, WEST
 
 from dispatcher.access.account import Account, Key
-from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.tokens import hashed, new_key
 from dispatcher.api.app import create_app
@@ -22,16 +21,8 @@ from dispatcher.api.serve import serve
 from dispatcher.store.store import Store
 from vision.pictures import FolderEvidence
 
-_spec = importlib.util.spec_from_file_location("futian", Path(__file__).parents[1] / "dispatcher" / "conftest.py")
-assert _spec is not None
-assert _spec.loader is not None
-futian = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(futian)
-areas_file, areas, store = futian.areas_file, futian.areas, futian.store
-make_case, make_event = futian.make_case, futian.make_event
-NOON, WEST, EAST = futian.NOON, futian.WEST, futian.EAST
-PASSWORD = "correct horse battery staple"
-QUICK = Passwords(argon2.PasswordHasher(time_cost=1, memory_cost=1024, parallelism=1))  # argon2id all the same
+areas_file, areas, store = STREET.areas_file, STREET.areas, STREET.store
+make_case, make_event = STREET.make_case, STREET.make_event
 
 
 @pytest.fixture
@@ -114,3 +105,15 @@ def signed_in(browser: Callable[..., httpx.Client]) -> Callable[[str], httpx.Cli
         return client
 
     return sign_in
+
+
+@pytest.fixture
+def screenshots() -> Callable[[Any, str], None]:
+    """Keeps what a page looks like where JIEXUN_SCREENSHOTS names a folder."""
+    folder = os.environ.get("JIEXUN_SCREENSHOTS")
+
+    def keep(page: Any, name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return keep

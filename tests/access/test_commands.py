@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from conftest import NOON, PASSWORD, WEST
+from futian import NOON, PASSWORD, WEST
 from typer.testing import CliRunner
 
 from dispatcher.access.principal import Role

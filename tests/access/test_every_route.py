@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 from fastapi import APIRouter
+from futian import EAST, WEST
 
 from dispatcher.access.principal import Reach, Role
 from dispatcher.api import app as app_module
@@ -19,7 +20,6 @@ from dispatcher.api.rules import Rule, ruled
 from dispatcher.case import Anchor, Share, State
 from vision.sighting import Evidence
 
-WEST, EAST = "440304008901", "440304004902"  # as in conftest
 JPEG = b"\xff\xd8\xff\xe0 a picture of "
 # What a caller puts into a path. A route with another parameter fails the walk until its name is added here.
 PARAMETERS = {"id": ("case-east", "case-west", "case-border", "case-nowhere"), "name": ()}

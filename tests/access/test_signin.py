@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from conftest import PASSWORD, QUICK, WEST
+from futian import PASSWORD, QUICK, WEST
 from sqlalchemy import text
 
 from dispatcher.access.account import SESSION_IDLE, SESSION_LONGEST
