@@ -76,4 +76,6 @@ def _span(code: str) -> Span | None:
     low = stem(code)
     if not (low.isascii() and low.isdigit() and len(low) in LEVELS):
         return None
+    if set(low) == {"9"}:
+        return Span(low, ":")  # the sign after 9
     return Span(low, f"{int(low) + 1:0{len(low)}d}")
