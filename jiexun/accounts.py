@@ -35,6 +35,7 @@ from vision.pictures import EvidenceStore
 users_app = typer.Typer(no_args_is_help=True, help="Accounts of people. With the first one, signing in is demanded.")
 keys_app = typer.Typer(no_args_is_help=True, help="Keys of machines, for the API.")
 
+LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 StoreOption = Annotated[
     str | None, typer.Option("--store", help="The store of the accounts; default: JIEXUN_STORE.", metavar="URL")
 ]
@@ -58,7 +59,9 @@ def console_app(store: Store, areas: Areas, evidence: EvidenceStore, host: str, 
         )
         provider = Provider(client)
     named = urlsplit(settings.public_url).hostname
-    hosts: tuple[str, ...] = LOOPBACK if host in ("127.0.0.1", "localhost", "::1") else ("*",)
+    if host not in LOCAL_NAMES and not settings.public_url.startswith("https://"):
+        warn("passwords and pictures cross the network unencrypted: see docs/access.md, At the network's edge")
+    hosts: tuple[str, ...] = LOOPBACK if host in LOCAL_NAMES else ("*",)
     if named:
         hosts = (*LOOPBACK, named)
     return create_app(store, areas, evidence=evidence, hosts=hosts, provider=provider, public_url=settings.public_url)
