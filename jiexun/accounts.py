@@ -64,7 +64,17 @@ def console_app(store: Store, areas: Areas, evidence: EvidenceStore, host: str, 
     hosts: tuple[str, ...] = LOOPBACK if host in LOCAL_NAMES else ("*",)
     if named:
         hosts = (*LOOPBACK, named)
-    return create_app(store, areas, evidence=evidence, hosts=hosts, provider=provider, public_url=settings.public_url)
+    return create_app(
+        store,
+        areas,
+        evidence=evidence,
+        hosts=hosts,
+        always=bool(
+            settings.public_url
+        ),  # whoever names it means others to come, be it through a proxy on this machine
+        provider=provider,
+        public_url=settings.public_url,
+    )
 
 
 @users_app.command("add")

@@ -67,7 +67,8 @@ class AccessCheck:
             return site in ("same-origin", "none")
         origin = headers.get("origin")
         if origin is not None:
-            return urlsplit(origin).netloc in (headers.get("host", ""), self._public_host or None)
+            asked_by = urlsplit(origin).netloc
+            return asked_by != "" and asked_by in (headers.get("host"), self._public_host)
         return not with_session
 
 

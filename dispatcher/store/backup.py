@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
@@ -72,6 +73,8 @@ def restore(backup: Path, target: Path) -> tuple[dict[str, Any], list[Listed]]:
                 with store:
                     store.execute("DROP TABLE backup")
                     store.execute("DROP TABLE backup_evidence")
+                    # Another log: what a reader has seen after the backup was taken means nothing here.
+                    store.execute("UPDATE meta SET value = ? WHERE name = 'log'", (secrets.token_hex(8),))
         except BaseException:
             target.unlink(missing_ok=True)
             raise
