@@ -69,9 +69,7 @@ def console_app(store: Store, areas: Areas, evidence: EvidenceStore, host: str, 
         areas,
         evidence=evidence,
         hosts=hosts,
-        always=bool(
-            settings.public_url
-        ),  # whoever names it means others to come, be it through a proxy on this machine
+        always=bool(settings.public_url),  # whoever names it means others to come, if through a proxy
         provider=provider,
         public_url=settings.public_url,
     )
