@@ -95,6 +95,10 @@ class Areas:
     def get(self, code: str) -> Area | None:
         return self._by_code.get(code)
 
+    def parents(self) -> dict[str, str]:
+        """By code, the code of the area above, whether the file has that one or not."""
+        return {area.code: area.parent for area in self._all if area.parent is not None}
+
     def name(self, code: str) -> str:
         """For people; the code itself where the file does not know it."""
         area = self._by_code.get(code)

@@ -101,12 +101,13 @@ class StoredCases(Collector):
         for labels, n in sorted(tally.items()):
             cases.add_metric(labels, n)
         yield cases
-        for name, help, n in (
+        counts: tuple[tuple[str, str, int | None], ...] = (
             ("alerts", "Alerts in the store", found.alerts),
             ("inputs", "Sightings and passes in the store", found.inputs),
             ("rejected", "Rejected inputs in the store", found.rejected),
-        ):
-            yield GaugeMetricFamily(f"jiexun_stored_{name}", help, value=n)
+        )
+        for name, help, number in counts:
+            yield GaugeMetricFamily(f"jiexun_stored_{name}", help, value=number or 0)
 
     def describe(self) -> Iterator[GaugeMetricFamily]:
         """Names without asking the store."""

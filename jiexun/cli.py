@@ -24,6 +24,7 @@ from dispatcher.store.store import Store
 from ingest.frame import parse_rfc3339
 from ingest.rejected import Rejected
 from jiexun.access import answering, count_access
+from jiexun.accounts import console_app, keys_app, users_app
 from jiexun.bench import bench_app
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.doctor import doctor_report, print_doctor
@@ -59,6 +60,7 @@ from jiexun.run import (
 from jiexun.settings import Settings
 from jiexun.streams import areas_of, default_store, dispatch, worker
 from jiexun.transport import deadletter_app, publish, topics_app
+from jiexun.upkeep import backup, print_settings, restore
 from jiexun.watching import watching
 from models.taxonomy import Taxonomy
 from vision.foreign import open_card
@@ -78,6 +80,11 @@ app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
 app.add_typer(deadletter_app, name="deadletter")
+app.add_typer(users_app, name="users")
+app.add_typer(keys_app, name="keys")
+app.command("settings")(print_settings)
+app.command()(backup)
+app.command()(restore)
 app.command()(publish)
 app.command()(worker)
 app.command()(dispatch)
@@ -309,7 +316,8 @@ def serve_command(
     areas: AreasFile = None,
     evidence: EvidenceUrl = None,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; only loopback until there are accounts.")
+        str | None,
+        typer.Option(help="Address to listen on; only loopback until there are accounts (`jiexun users`)."),
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port (default 8000).")] = None,
     metrics_port: MetricsPort = None,
@@ -321,11 +329,11 @@ def serve_command(
     Examples:
 
         jiexun serve --store sqlite:///jiexun-data/replay-20261120T081500-17/jiexun.db --areas communities.geojson
+
+        jiexun serve --host 0.0.0.0
     """
     with explained() as settings:
         address = host or settings.host
-        if address not in ("127.0.0.1", "localhost", "::1"):
-            raise ValueError(f"there are no accounts yet: only the loopback address is served, not {address}")
         url = store or settings.store or default_store(settings)
         folder = stored_in(url, settings)
         with (
@@ -336,7 +344,7 @@ def serve_command(
             opened_areas, warnings = areas_of(opened, areas)
             print_warnings(warnings)
             pictures = open_evidence(evidence or settings.evidence or str(folder / "evidence"), settings)
-            app = create_app(opened, opened_areas, evidence=pictures)
+            app = console_app(opened, opened_areas, pictures, address, settings)
             count_access(app, opened, process.metrics.registry)
             served = serve(app, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")

@@ -33,6 +33,15 @@ class Settings:
     s3_key: str = ""  # empty: as boto3 finds it (AWS_* variables, files, roles)
     s3_secret: str = field(default="", repr=False)
     s3_ca: str = ""  # PEM file that signs the server
+    public_url: str = ""  # where browsers reach the page, e.g. https://jiexun.futian.example; empty: as they ask
+    oidc_issuer: str = ""  # an OpenID Connect provider; empty: none
+    oidc_client: str = "jiexun"
+    oidc_secret: str = field(default="", repr=False)  # empty: a public client
+    oidc_name: str = "统一身份认证"  # on its button
+    oidc_scopes: str = "openid profile"
+    oidc_role_claim: str = "jiexun_role"
+    oidc_roles: str = "viewer=viewer,officer=officer,dispatcher=dispatcher,admin=admin"  # value of the claim=role
+    oidc_areas_claim: str = "jiexun_areas"  # codes, or all
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0  # of /metrics, /healthz and /readyz; 0: none
     kafka: str = ""  # brokers, "host:port,…"

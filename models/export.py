@@ -61,7 +61,7 @@ def blended(tuned: dict[str, Any], start: dict[str, Any], share: float) -> dict[
 
 
 def _read(path: Path) -> dict[str, Any]:
-    checkpoint: dict[str, Any] = torch.load(path, weights_only=False, map_location="cpu")
+    checkpoint: dict[str, Any] = torch.load(path, weights_only=False, map_location="cpu")  # nosec B614
     return checkpoint | {"model": checkpoint.get("ema") or checkpoint["model"], "ema": None, "train_results": None}
 
 

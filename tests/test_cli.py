@@ -19,6 +19,8 @@ from typing import Any
 import cv2
 import pytest
 
+from dispatcher.store.store import Store
+
 SAMPLE = Path(__file__).parent.parent / "datasets" / "sample"
 JIEXUN = Path(sys.executable).with_name("jiexun")
 Run = Callable[..., tuple[int, Any, str]]
@@ -115,7 +117,8 @@ def test_serve_shows_a_store_and_refuses_other_addresses_than_loopback(run: Run,
     status, _, errors = run("serve", "--store", f"sqlite:///{tmp_path}/none.db")
     assert status == 1
     assert "no store" in " ".join(errors.split())
-    status, _, errors = run("serve", "--store", f"sqlite:///{tmp_path}/none.db", "--host", "0.0.0.0")
+    Store.open(f"sqlite:///{tmp_path}/empty.db").close()
+    status, _, errors = run("serve", "--store", f"sqlite:///{tmp_path}/empty.db", "--host", "0.0.0.0")
     assert status == 1
     assert "loopback" in errors
 

@@ -45,7 +45,7 @@ def quantise(
     model: Path, out: Path, files: Sequence[Path], *, shape_hw: tuple[int, int] = (384, 640), count: int = PICTURES
 ) -> Path:
     """Write `out` from the float `model` and `count` of the pictures, chosen by a seed."""
-    chosen = random.Random(0).sample(sorted(files), min(count, len(files)))
+    chosen = random.Random(0).sample(sorted(files), min(count, len(files)))  # nosec B311
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)

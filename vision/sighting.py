@@ -13,7 +13,7 @@ from ingest.envelope import Envelope
 from ingest.frame import parse_rfc3339, rfc3339
 
 SIGHTING_TYPE = "cn.jiexun.sighting.v1"
-PASS_TYPE = "cn.jiexun.pass.v1"
+PASS_TYPE = "cn.jiexun.pass.v1"  # nosec B105
 H3_RESOLUTIONS = (10, 15)  # cells of 15,000 m² to 0.9 m²: coarser ones say nothing of a place
 MAX_SIGMA_M = 1000.0  # a position vaguer than this names no place
 

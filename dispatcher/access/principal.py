@@ -15,6 +15,15 @@ class Role(StrEnum):
     ADMIN = "admin"  # accounts, keys, channels, rosters and policies
 
 
+class Reach(StrEnum):
+    """What the key of a machine reaches, whatever its role would allow."""
+
+    READ = "read"  # cases, events, areas, counts
+    EVIDENCE = "evidence"  # pictures
+    ACT = "act"  # actions on cases
+    ADMIN = "admin"
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A person or a machine that has shown who it is."""
@@ -23,10 +32,14 @@ class Principal:
     name: str
     role: Role
     areas: frozenset[str] | None  # area codes that are theirs, with all that lies below them; None is every area
+    reach: frozenset[Reach] | None = None  # None is whatever the role may
 
     def at_least(self, role: Role) -> bool:
         ranks = list(Role)
         return ranks.index(self.role) >= ranks.index(role)
+
+    def reaches(self, reach: Reach) -> bool:
+        return self.reach is None or reach in self.reach
 
 
 # Whoever may start the program on this machine: commands of the shell, and a console on loopback without accounts.

@@ -5,19 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Query, Request
+from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
 from sse_starlette import EventSourceResponse
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
+from dispatcher.access.gate import Gate
+from dispatcher.access.oidc import Provider
+from dispatcher.access.passwords import Passwords
+from dispatcher.access.principal import Reach, Role
+from dispatcher.access.scope import EVERYTHING
+from dispatcher.api import signin
+from dispatcher.api.access import AccessCheck, still_known
+from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.names import AreaNames, Names
 from dispatcher.api.problems import install
+from dispatcher.api.rules import anybody, check_rules, needs
 from dispatcher.api.schemas import (
     EVIDENCE_NAME,
     CaseDetailOut,
@@ -39,32 +47,12 @@ logger = logging.getLogger(__name__)
 CONSOLE = Path(__file__).parent.parent / "console"
 CHINA = timezone(timedelta(hours=8))  # one time zone, no summer time
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable"}  # the name is the hash of the content
+MOST_BYTES = 1024 * 1024  # of a request; a router that takes pictures says more
+# The name is the hash of the content. `vary`: whoever signs in next at this browser gets none of its kept pictures.
+IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable", "vary": "cookie, authorization"}
 MEDIA = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
-class Pictures(Protocol):
-    """Where evidence is read: any of the stores that vision writes."""
-
-    def get(self, name: str) -> bytes | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Desk:
-    """What every route works with."""
-
-    store: Store
-    names: Names
-    evidence: Pictures
-    stopping: threading.Event  # set when the server goes down: open streams end
-
-
-def _desk(request: Request) -> Desk:
-    desk: Desk = request.app.state.desk
-    return desk
-
-
-DeskDep = Annotated[Desk, Depends(_desk)]
 Code = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 router = APIRouter()
 
@@ -77,17 +65,33 @@ def create_app(
     taxonomy: Taxonomy | None = None,
     title: str = "街巡 · 属地处置台",
     hosts: Sequence[str] = LOOPBACK,
+    always: bool = False,
+    provider: Provider | None = None,
+    public_url: str = "",
 ) -> FastAPI:
-    """The console and its API over one store. There are no accounts: bind it to the loopback address only.
+    """The console and its API over one store, for those who have signed in.
 
-    `hosts` are the host names it answers for, without port; "*" is any. The store stays the caller's to close.
+    While the store has no account, it is for whoever sits at this machine, unless `always` or with a `provider` of
+    identities: `dispatcher.api.serve` then binds it to the loopback address only. `hosts` are the host names it answers
+    for, without port; "*" is any. The store stays the caller's to close.
     """
     # The interactive documentation pages load scripts from elsewhere: only the document itself is served.
-    app = FastAPI(title=title, version=_version(), docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app = FastAPI(
+        title=title,
+        version=_version(),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        max_body_size=MOST_BYTES,
+    )
     names = Names(areas, taxonomy or Taxonomy.read())
-    app.state.desk = Desk(store, names, evidence, threading.Event())
+    gate = Gate(store.accounts, store.keys, store.attempts, Passwords(), always=always or provider is not None)
+    app.state.desk = Desk(store, names, evidence, threading.Event(), gate, provider, CONSOLE, public_url)
     app.include_router(router)
+    app.include_router(signin.router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
+    check_rules(app)
+    app.add_middleware(AccessCheck, gate=gate, public_url=public_url)
     install(app, hosts)
     return app
 
@@ -98,19 +102,29 @@ def stopping(app: FastAPI) -> threading.Event:
     return desk.stopping
 
 
-@router.get("/", include_in_schema=False)
-def page() -> FileResponse:
+def demands_sign_in(app: FastAPI) -> bool:
+    """Whether an app shows nothing to those who have not signed in."""
+    desk: Desk = app.state.desk
+    return desk.gate.demanded()
+
+
+@router.get("/", include_in_schema=False, dependencies=[anybody()])
+def page(request: Request) -> Response:
+    if request.state.principal is None:
+        return RedirectResponse("signin", 303)
     return FileResponse(CONSOLE / "index.html", headers={"cache-control": "no-cache"})
 
 
-@router.get("/healthz")
-def health(desk: DeskDep) -> Health:
-    return Health(status="ok", seq=desk.store.cases(CaseFilter(limit=0)).seq)
+@router.get("/healthz", dependencies=[anybody()])
+def health(view: ViewDep) -> Health:
+    found = view.cases(CaseFilter(limit=0))  # that the store answers
+    return Health(status="ok", seq=found.seq if view.scope == EVERYTHING else None)
 
 
-@router.get("/api/cases")
+@router.get("/api/cases", dependencies=[needs(Role.VIEWER)])
 def cases(
     desk: DeskDep,
+    view: ViewDep,
     state: Code = None,
     matter: Code = None,
     area: Code = None,
@@ -118,12 +132,12 @@ def cases(
     limit: Annotated[int, Query(ge=0, le=2000)] = 500,
 ) -> CasesOut:
     where = CaseFilter(state=state, matter=matter, area=area, unowned=unowned, limit=limit)
-    return CasesOut.of(desk.store.cases(where), desk.names)
+    return CasesOut.of(view.cases(where), desk.names)
 
 
-@router.get("/api/cases/{id}")
-def case(desk: DeskDep, id: str) -> CaseDetailOut:
-    found = desk.store.case(id)
+@router.get("/api/cases/{id}", dependencies=[needs(Role.VIEWER)])
+def case(desk: DeskDep, view: ViewDep, id: str) -> CaseDetailOut:
+    found = view.case(id)
     if found is None:
         raise HTTPException(404, f"no case {id!r}")
     stored, events = found
@@ -131,12 +145,12 @@ def case(desk: DeskDep, id: str) -> CaseDetailOut:
     return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline)
 
 
-@router.get("/api/areas")
-def areas(desk: DeskDep) -> dict[str, Any]:
-    return desk.names.areas.features()
+@router.get("/api/areas", dependencies=[needs(Role.VIEWER)])
+def areas(view: ViewDep) -> dict[str, Any]:
+    return view.features()
 
 
-@router.get("/api/matters")
+@router.get("/api/matters", dependencies=[needs(Role.VIEWER)])
 def matters(desk: DeskDep) -> list[MatterOut]:
     return [
         MatterOut(code=code, zh=matter.name, en=matter.name_en, code_2013=matter.code_2013, kind=matter.kind)
@@ -144,36 +158,43 @@ def matters(desk: DeskDep) -> list[MatterOut]:
     ]
 
 
-@router.get("/api/objects")
-def objects(desk: DeskDep) -> list[ObjectOut]:
+@router.get("/api/objects", dependencies=[needs(Role.VIEWER)])
+def objects(desk: DeskDep, view: ViewDep) -> list[ObjectOut]:
     name_zh = desk.names.taxonomy.name_zh
-    return [ObjectOut(**found, kind_zh=name_zh(found["kind"])) for found in desk.store.objects()]
+    return [ObjectOut(**found, kind_zh=name_zh(found["kind"])) for found in view.objects()]
 
 
-@router.get("/api/summary")
-def summary(desk: DeskDep) -> SummaryOut:
+@router.get("/api/summary", dependencies=[needs(Role.VIEWER)])
+def summary(view: ViewDep) -> SummaryOut:
     today = datetime.now(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
-    return SummaryOut.of(desk.store.summary(today), rfc3339(today.astimezone(UTC)))
+    return SummaryOut.of(view.summary(today), rfc3339(today.astimezone(UTC)))
 
 
-@router.get("/api/events", response_class=EventSourceResponse)
+@router.get("/api/events", response_class=EventSourceResponse, dependencies=[needs(Role.VIEWER)])
 def events(
+    request: Request,
     desk: DeskDep,
+    view: ViewDep,
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> EventSourceResponse:
     """Server-sent events. `Last-Event-ID`, which a browser sends when it connects again, goes before `after`."""
-    log = desk.store.cases(CaseFilter(limit=0)).log
-    stream = Stream(desk.store, desk.names, desk.stopping)
+    log = view.cases(CaseFilter(limit=0)).log
+    stream = Stream(view, desk.names, desk.stopping, still_known(request, desk.gate))
     start = after if last_event_id is None else last_event_id
     return EventSourceResponse(stream.events(log, start), ping=0)  # the stream has its own heartbeat
 
 
-@router.get("/evidence/{name}")
-def evidence(desk: DeskDep, name: str) -> Response:
-    """A picture by its content hash. Any other name is not found: nothing else in the store can be read."""
+@router.get("/evidence/{name}", dependencies=[needs(Role.VIEWER, Reach.EVIDENCE)])
+def evidence(desk: DeskDep, view: ViewDep, name: str) -> Response:
+    """A picture by its content hash, if it belongs to a case that is shown to whoever asks.
+
+    Any other name is not found: nothing else in the store can be read.
+    """
     if EVIDENCE_NAME.fullmatch(name) is None:
         raise HTTPException(404, "no such picture: a name is the hash of the content")
+    if not view.picture(name):
+        raise HTTPException(404, f"no picture {name}")
     try:
         picture = desk.evidence.get(name)
     except OSError:  # its message names addresses and folders: for the log, not for a browser

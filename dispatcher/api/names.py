@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from dispatcher.access.principal import Role
+from dispatcher.area import Area
 from dispatcher.case import STATE_ZH, State
 from models.taxonomy import Taxonomy
 
@@ -24,6 +27,7 @@ EVENT_ZH = {
     "split": "拆分",
     "dismissed": "不予立案",
 }
+ROLE_ZH = {Role.VIEWER: "查看员", Role.OFFICER: "处置员", Role.DISPATCHER: "派遣员", Role.ADMIN: "管理员"}
 
 
 class AreaNames(Protocol):
@@ -32,6 +36,8 @@ class AreaNames(Protocol):
     def features(self) -> dict[str, Any]: ...
     def path(self, code: str) -> str: ...
     def name(self, code: str) -> str: ...
+    def parents(self) -> Mapping[str, str]: ...
+    def covering(self, lat: float, lon: float) -> Sequence[Area]: ...
 
 
 @dataclass(frozen=True, slots=True)

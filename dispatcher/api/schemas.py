@@ -236,8 +236,8 @@ class SummaryOut(BaseModel):
     opened_today: int
     today: str  # since when, RFC 3339
     alerts: int
-    inputs: int
-    rejected: int
+    inputs: int | None  # null for those who do not see every area
+    rejected: int | None
 
     @classmethod
     def of(cls, summary: Summary, today: str) -> Self:
@@ -274,7 +274,25 @@ class Problem(BaseModel):
 
 class Health(BaseModel):
     status: str
-    seq: int
+    seq: int | None  # null for those who do not see every area
+
+
+class MeOut(BaseModel):
+    """Who is asking."""
+
+    id: str
+    name: str
+    role: str
+    role_zh: str
+    areas: list[OwnerName] | None  # null: every area
+    signed_in: bool  # with a session that can be signed out of
+
+
+class WaysOut(BaseModel):
+    """How one may sign in here."""
+
+    password: bool
+    provider: str | None  # the name on the button for the identity provider
 
 
 def _owner(share: dict[str, Any], names: Names) -> OwnerOut:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 import socket
 import threading
 from types import TracebackType
@@ -11,7 +12,7 @@ from typing import Self
 import uvicorn
 from fastapi import FastAPI
 
-from dispatcher.api.app import stopping
+from dispatcher.api.app import demands_sign_in, stopping
 
 GRACE_S = 5  # how long requests in progress may take to end
 START_S = 30.0
@@ -94,8 +95,22 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> Serving:
-    """Take the port (0: any free one) and return the server, not yet running. Raises PortInUse, or another OSError."""
+    """Take the port (0: any free one) and return the server, not yet running. Raises PortInUse, or another OSError.
+
+    Raises ValueError for an address that others reach while nobody has to sign in.
+    """
+    if not (_loopback(host) or demands_sign_in(app)):
+        raise ValueError(
+            f"there are no accounts yet: only the loopback address is served, not {host} (see `jiexun users add`)"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port left in TIME_WAIT is free

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from sse_starlette import ServerSentEvent
@@ -12,12 +12,13 @@ from starlette.concurrency import run_in_threadpool
 
 from dispatcher.api.names import Names
 from dispatcher.api.schemas import CaseEventOut, CaseOut, EventOut
+from dispatcher.api.view import View
 from dispatcher.store.project import dumps, owner_area
 from dispatcher.store.rows import StoredCase, StoredEvent
-from dispatcher.store.store import Store
 
 POLL_S = 0.3  # the store is asked, not told: the writer may be another process
 HEARTBEAT_S = 10.0  # the page takes a silence of more than twice this for a dead connection
+ASK_S = 5.0  # how soon a stream ends after its session has
 RETRY_MS = 2000  # how long a browser waits before it connects again
 PAGE = 200
 
@@ -26,9 +27,10 @@ PAGE = 200
 class Stream:
     """Where the stream reads, and what ends it."""
 
-    store: Store
+    view: View
     names: Names
     stopping: threading.Event
+    known: Callable[[], bool] = lambda: True  # whether whoever listens still may: asked while it goes on
 
     async def events(self, log: str, after: int) -> AsyncIterator[ServerSentEvent]:
         """`hello` once, then `case` for each event after seq `after`, and `heartbeat` while nothing happens.
@@ -36,16 +38,21 @@ class Stream:
         Only `case` has an id, its seq: a browser sends back the last one when it connects again.
         """
         yield ServerSentEvent(dumps({"log": log, "after": after}), event="hello", retry=RETRY_MS)
-        silent_since = _now()
+        silent_since = asked = _now()
         while not self.stopping.is_set():
-            found = await run_in_threadpool(self.store.events_after, after, PAGE)
+            if _now() - asked >= ASK_S:
+                asked = _now()
+                if not await run_in_threadpool(self.known):
+                    return
+            found, upto = await run_in_threadpool(self.view.listen, after, PAGE)
             for event in found:
                 yield self._case(event)
-                after, silent_since = event.seq, _now()
+                silent_since = _now()
+            more, after = upto > after, upto
             if _now() - silent_since >= HEARTBEAT_S:
                 yield ServerSentEvent(dumps({"seq": after}), event="heartbeat")
                 silent_since = _now()
-            if not found:
+            if not more:
                 await asyncio.sleep(POLL_S)
 
     def _case(self, event: StoredEvent) -> ServerSentEvent:

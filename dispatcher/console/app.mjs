@@ -5,6 +5,7 @@ import { showDetail } from "./detail.mjs";
 import { CaseList } from "./list.mjs";
 import { Live } from "./live.mjs";
 import { CaseMap, legend } from "./map.mjs";
+import { leave, showMe, signedOut } from "./me.mjs";
 import { STATES, longTime, percent } from "./words.mjs";
 
 const LINK_ZH = { wait: "连接中", live: "实时连接", lost: "重连中" };
@@ -23,6 +24,7 @@ let drawing = 0;
 
 async function get(path) {
   const answer = await fetch(path, { headers: { accept: "application/json" } });
+  if (answer.status === 401) leave();
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
   return body;
@@ -89,6 +91,7 @@ function announce(record, event) {
 }
 
 function showLink(state) {
+  if (state === "lost") signedOut().then((over) => over && leave());
   $("#link").dataset.link = state;
   $("#link").textContent = LINK_ZH[state];
 }
@@ -262,6 +265,7 @@ async function start() {
   tick();
   setInterval(tick, 5000);
   try {
+    showMe($(".bar"), await get("api/me"));
     const [areas, matters, objects] = await Promise.all(["api/areas", "api/matters", "api/objects"].map(get));
     fillAreas(areas);
     fillMatters(matters);

@@ -3,6 +3,7 @@
 /** What the codes below an area begin with; the store has the same rule. */
 function stem(code) {
   while (code.length > 6 && code.endsWith("000")) code = code.slice(0, -3);
+  while ((code.length === 4 || code.length === 6) && code.endsWith("00")) code = code.slice(0, -2);
   return code;
 }
 

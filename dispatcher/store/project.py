@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, update
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import tables
+from dispatcher.store import seen_by, tables
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
 
@@ -47,6 +47,7 @@ def project(connection: Connection, event: StoredEvent) -> None:
     if not connection.execute(known.values(values | raised)).rowcount:
         first = {"id": event.case, "first": event.seq, "raised": event.seq}
         connection.execute(insert(tables.cases).values(first | values))
+    seen_by.project(connection, event, values["area"])
     for recipient in dict.fromkeys(event.recipients):
         connection.execute(insert(tables.alerts).values(_alert(event, recipient)))
 

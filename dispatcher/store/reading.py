@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
 
+from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.store import tables
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import CaseCount, CaseFilter, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.seen_by import alerts_in, cases_in, visible
 
 
 def listing(connection: Connection, where: CaseFilter) -> Listing:
@@ -24,56 +26,58 @@ def listing(connection: Connection, where: CaseFilter) -> Listing:
     )
 
 
-def case(connection: Connection, id: str) -> tuple[StoredCase, list[StoredEvent]] | None:
-    """One case and its events, oldest first."""
-    row = connection.execute(select(tables.cases).where(tables.cases.c.id == id)).one_or_none()
+def case(connection: Connection, id: str, scope: Scope) -> tuple[StoredCase, list[StoredEvent]] | None:
+    """One case of a scope and its events, oldest first."""
+    wanted = and_(tables.cases.c.id == id, visible(tables.cases.c.id, scope))
+    row = connection.execute(select(tables.cases).where(wanted)).one_or_none()
     if row is None:
         return None
     query = select(tables.events).where(tables.events.c.case == id).order_by(tables.events.c.seq)
     return _stored_case(row), [stored_event(event) for event in connection.execute(query)]
 
 
-def summary(connection: Connection, since: str) -> Summary:
-    """Counts over everything stored."""
+def listen(connection: Connection, after: int, limit: int, scope: Scope) -> tuple[list[StoredEvent], int]:
+    """The events of a scope among the next so many of the log, and up to where that was."""
+    query = select(tables.events).where(tables.events.c.seq > after).order_by(tables.events.c.seq).limit(limit)
+    rows = connection.execute(query).all()
+    shown = cases_in(connection, {row.case for row in rows}, scope)
+    return [stored_event(row) for row in rows if row.case in shown], rows[-1].seq if rows else after
+
+
+def summary(connection: Connection, since: str, scope: Scope) -> Summary:
+    """Counts over everything stored that lies in a scope."""
+    mine = visible(tables.cases.c.id, scope)
     keys = (tables.cases.c.state, tables.cases.c.matter, tables.cases.c.area)
-    groups = connection.execute(select(*keys, func.count().label("n")).group_by(*keys).order_by(*keys))
-    opened = select(func.count()).select_from(tables.cases).where(tables.cases.c.opened_at >= since)
+    groups = connection.execute(select(*keys, func.count().label("n")).where(mine).group_by(*keys).order_by(*keys))
+    opened = select(func.count()).select_from(tables.cases).where(tables.cases.c.opened_at >= since, mine)
+    alerts = select(func.count()).select_from(tables.alerts).where(alerts_in(scope))
     return Summary(
         log=_log(connection),
         seq=_seq(connection),
         counts=tuple(CaseCount(state=row.state, matter=row.matter, area=row.area, n=row.n) for row in groups),
         opened_since=connection.scalar(opened) or 0,
-        alerts=connection.scalar(select(func.count()).select_from(tables.alerts)) or 0,
-        inputs=connection.scalar(select(func.count()).select_from(tables.inputs)) or 0,
-        rejected=connection.scalar(select(func.count()).select_from(tables.rejected)) or 0,
+        alerts=connection.scalar(alerts) or 0,
+        inputs=_count(connection, tables.inputs) if scope == EVERYTHING else None,
+        rejected=_count(connection, tables.rejected) if scope == EVERYTHING else None,
     )
 
 
 def _wanted(where: CaseFilter) -> ColumnElement[bool]:
     c = tables.cases.c
-    conditions: list[ColumnElement[bool]] = [c.id.is_not(None)]
+    conditions: list[ColumnElement[bool]] = [c.id.is_not(None), visible(c.id, where.scope)]
     if where.state is not None:
         conditions.append(c.state == where.state)
     if where.matter is not None:
         conditions.append(c.matter == where.matter)
     if where.area is not None:
-        told = tables.alerts.c.recipient.startswith(_stem(where.area), autoescape=True)
-        conditions.append(
-            or_(
-                c.area.startswith(_stem(where.area), autoescape=True),
-                exists().where(tables.alerts.c.case == c.id, told),
-            )
-        )
+        conditions.append(visible(c.id, Scope(frozenset({where.area}))))
     if where.unowned is not None:
         conditions.append(c.area.is_(None) if where.unowned else c.area.is_not(None))
     return and_(*conditions)
 
 
-def _stem(code: str) -> str:
-    """What the codes below an area begin with: 440304001 for the street 440304001, also when padded to 440304001000."""
-    while len(code) > 6 and code.endswith("000"):
-        code = code[:-3]
-    return code
+def _count(connection: Connection, table: Table) -> int:
+    return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
 def _stored_case(row: Any) -> StoredCase:

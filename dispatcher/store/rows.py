@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from dispatcher.access.scope import EVERYTHING, Scope
+
 Document = dict[str, Any]
 
 
@@ -26,6 +28,7 @@ class CaseFilter:
     area: str | None = None  # code of any layer: cases owned by it or below it, or told to somebody there
     unowned: bool | None = None
     limit: int = 500
+    scope: Scope = EVERYTHING  # of whoever asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,5 +95,5 @@ class Summary:
     counts: tuple[CaseCount, ...]
     opened_since: int  # cases opened at or after the time asked for
     alerts: int
-    inputs: int
-    rejected: int
+    inputs: int | None  # None for a scope: they belong to no area
+    rejected: int | None

@@ -9,9 +9,14 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
+from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
-from dispatcher.store import reading, tables
+from dispatcher.store import reading, seen_by, tables
+from dispatcher.store.access_tables import marks
+from dispatcher.store.accounts import Accounts
+from dispatcher.store.attempts import Attempts
 from dispatcher.store.database import connect, writer
+from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, take
 from dispatcher.store.project import dumps, project, stored_event
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
@@ -21,6 +26,7 @@ from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS, SNAPSHOT = "areas", "snapshot"
+PROJECTED = "seen_by"  # that a store has this projection
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -31,11 +37,16 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writer(engine)
+        self.accounts = Accounts(engine)
+        self.keys = Keys(engine)
+        self.attempts = Attempts(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:
         """Open or create `sqlite:///path.db`, `sqlite://` in memory, or `postgresql://…`. Raises StoreUnavailable."""
-        return cls(connect(url))
+        store = cls(connect(url))
+        store._catch_up()
+        return store
 
     def close(self) -> None:
         self._engine.dispose()
@@ -132,10 +143,20 @@ class Store:
         with self._engine.begin() as connection:
             return reading.listing(connection, where or CaseFilter())
 
-    def case(self, id: str) -> tuple[StoredCase, list[StoredEvent]] | None:
-        """One case and what happened to it, oldest first; None when there is none."""
+    def case(self, id: str, scope: Scope = EVERYTHING) -> tuple[StoredCase, list[StoredEvent]] | None:
+        """One case and what happened to it, oldest first; None when there is none in the scope."""
         with self._engine.begin() as connection:
-            return reading.case(connection, id)
+            return reading.case(connection, id, scope)
+
+    def picture_in(self, name: str, scope: Scope) -> bool:
+        """Whether an evidence picture belongs to a case in the scope."""
+        with self._engine.begin() as connection:
+            return seen_by.picture_in(connection, name, scope)
+
+    def listen(self, after: int, limit: int = PAGE, scope: Scope = EVERYTHING) -> tuple[list[StoredEvent], int]:
+        """The events of a scope among the next `limit` of the log, and the number to go on from."""
+        with self._engine.begin() as connection:
+            return reading.listen(connection, after, limit, scope)
 
     def events_after(self, seq: int, limit: int = PAGE) -> list[StoredEvent]:
         """The next entries of the log. `seq` 0 is its start."""
@@ -166,10 +187,10 @@ class Store:
             rows = connection.execute(select(tables.objects.c.document).order_by(tables.objects.c.id))
             return [json.loads(document) for (document,) in rows]
 
-    def summary(self, since: datetime) -> Summary:
+    def summary(self, since: datetime, scope: Scope = EVERYTHING) -> Summary:
         """Counts by state, matter and owner; `opened_since` counts from `since` on."""
         with self._engine.begin() as connection:
-            return reading.summary(connection, rfc3339(since))
+            return reading.summary(connection, rfc3339(since), scope)
 
     def rebuild(self) -> int:
         """Make `cases` and `alerts` anew from the log. Returns the number of events read.
@@ -179,10 +200,21 @@ class Store:
         with self._writer.begin() as connection:
             for table in (tables.alerts, tables.cases):
                 connection.execute(delete(table))
+            seen_by.forget(connection)
             for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
                 row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
                 project(connection, stored_event(row))
             return connection.scalar(select(func.count()).select_from(tables.events)) or 0
+
+    def _catch_up(self) -> None:
+        """A store from before there was a projection gets it made, once."""
+        with self._engine.begin() as connection:
+            done = connection.scalar(select(marks.c.value).where(marks.c.name == PROJECTED))
+        if done is None:
+            self.rebuild()
+            with self._writer.begin() as connection:
+                connection.execute(delete(marks).where(marks.c.name == PROJECTED))
+                connection.execute(insert(marks).values(name=PROJECTED, value=1))
 
 
 def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> list[Identified]:
