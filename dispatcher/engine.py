@@ -17,6 +17,7 @@ from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
 from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
+from dispatcher.work.action import Action
 from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
@@ -44,6 +45,7 @@ class Engine:
         self._areas = areas
         self._taxonomy = taxonomy
         self._places: dict[str, Place] = {}
+        self._place_of: dict[str, Place] = {}  # case -> its place
         self._anchors: dict[str, list[Sighting]] = {}  # of each object the newest, KEPT of them
         self._members: dict[str, list[str]] = {}  # of each object all, by id; when all inputs are remembered
         self._anchor_of: dict[str, str] = {}  # sighting -> object
@@ -76,6 +78,14 @@ class Engine:
             self._anchor(item)
             return []
         return self._sight(item, item.matter)
+
+    def act(self, action: Action) -> None:
+        """Take what an office did with a case. Its event is told already; a repeat, or a case long over, is nothing."""
+        place = self._place_of.get(action.case)
+        if place is None or action.id in self._read:
+            return
+        self._read[action.id] = None
+        next(episode for episode in place.episodes if episode.id == action.case).act(action)
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
@@ -113,6 +123,7 @@ class Engine:
         """Know what another engine knew. For a fresh one."""
         for place in places:
             self._places[place.id] = place
+            self._place_of |= {episode.id: place for episode in place.episodes}
             self._index(place)
         for id, sightings in anchors.items():
             self._anchors[id] = sightings
@@ -128,9 +139,14 @@ class Engine:
         for place in list(self._places.values()):
             last = place.now
             settled = [e for e in place.episodes[:-1] if e.closed_at is None or now - e.closed_at < SETTLED]
+            for episode in place.episodes[:-1]:
+                if episode not in settled:
+                    del self._place_of[episode.id]
             place.episodes[:] = [*settled, last]
             if last.state in OVER and now - last.looks[-1].at > FORGOTTEN:
                 del self._places[place.id]
+                for episode in place.episodes:
+                    del self._place_of[episode.id]
                 self._grid.remove(place.id)
                 for cell in place.cells:
                     self._cells[cell].discard(place.id)
@@ -158,6 +174,7 @@ class Engine:
         episode = place.episode_at(sighting.seen_at) if place.episodes else None
         if episode is None:
             episode = _begun(place, sighting)
+            self._place_of[episode.id] = place
         again = bool(episode.sightings) and all(s.pass_id != sighting.pass_id for s in episode.sightings)
         episode.add(sighting, self._owners)
         if episode is place.now:
@@ -170,6 +187,8 @@ class Engine:
         scores = {}
         for id in self._grid.near(matter, sighting.lat, sighting.lon, reach):
             now = self._places[id].now
+            if now.refused_until is not None and sighting.seen_at > now.refused_until:
+                continue  # what was dismissed is long over: another thing, to be judged by itself
             scores[id] = _score(sighting, now.sightings, *now.position)
         best = _best(scores)
         return None if best is None else self._places[best]
@@ -219,7 +238,7 @@ class Engine:
     def _judge(self, place: Place, episode: Episode, *, cause: str, again: bool) -> list[CaseEvent]:
         """Move an episode to the state its belief asks for, and say what happened."""
         episode.refresh(place.kind)
-        if episode is not place.now or episode.state is State.CLOSED:
+        if episode is not place.now or episode.state is State.CLOSED or episode.refused_until is not None:
             return []
         if episode.state in REFUSABLE:
             return self._judge_candidate(place, episode, cause)
@@ -228,6 +247,9 @@ class Engine:
             event = "verified" if episode.state is State.HANDLED else "closed"
             episode.state, episode.closed_at = State.CLOSED, gone
             return [self._event(place, episode, event, cause, _told(episode))]
+        if episode.stands(place.kind):
+            episode.state, episode.handled_at = State.OPEN, None
+            return [self._event(place, episode, "confirmed", cause, _told(episode))]
         moved = self._moved(place, episode, cause)
         if again and not moved:
             return [self._event(place, episode, "confirmed", cause, ())]

@@ -69,6 +69,8 @@ def _episode(episode: Episode) -> dict[str, Any]:
         "alerts": [alert.document() for alert in episode.alerts],
         "owners": [share.document() for share in episode.owners],
         "position": [*episode.position[:2], list(episode.position[2])],
+        "handled_at": _text(episode.handled_at),
+        "refused_until": _text(episode.refused_until),
     }
 
 
@@ -87,6 +89,8 @@ def _episode_of(doc: dict[str, Any]) -> Episode:
         alerts=[Alert(told["recipient"], told["event"], parse_rfc3339(told["at"])) for told in doc["alerts"]],
         owners=tuple(Share(share["area"], share["p"]) for share in doc["owners"]),
         position=(lat, lon, (ee, en, nn)),
+        handled_at=_time_of(doc.get("handled_at")),
+        refused_until=_time_of(doc.get("refused_until")),
     )
 
 
