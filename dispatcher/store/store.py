@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.store import reading, tables
+from dispatcher.store import work as work_log
 from dispatcher.store.database import connect, writer
 from dispatcher.store.lease import Lease, take
 from dispatcher.store.project import dumps, project, stored_event
@@ -210,7 +211,7 @@ class Store:
             return reading.summary(connection, rfc3339(since))
 
     def rebuild(self) -> int:
-        """Make `cases` and `alerts` anew from the log. Returns the number of events read.
+        """Make `cases` and `alerts` anew from the log, `work` from the actions. Returns the number of events read.
 
         Objects are no projection of events: they come back by replaying the inputs.
         """
@@ -220,6 +221,7 @@ class Store:
             for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
                 row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
                 project(connection, stored_event(row))
+            work_log.rebuild(connection)
             return connection.scalar(select(func.count()).select_from(tables.events)) or 0
 
 

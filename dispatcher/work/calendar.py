@@ -41,16 +41,23 @@ class Calendar:
         if path is None:
             return cls()
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            return cls.parse(path.read_text(encoding="utf-8-sig"))
+        except (OSError, UnicodeDecodeError) as error:
             raise CalendarUnreadable(f"{path} cannot be read: {error}") from None
-        try:
-            unknown = sorted(document.keys() - {"holidays", "workdays"})
-            if unknown:
-                raise CalendarUnreadable(f"{unknown[0]!r} is none of holidays, workdays")
-            return cls(_days(document, "holidays"), _days(document, "workdays"))
         except CalendarUnreadable as error:
             raise CalendarUnreadable(f"{path}: {error}") from None
+
+    @classmethod
+    def parse(cls, text: str) -> Calendar:
+        """As `read`, of the text of a file. Its `hours` are for `Clock.parse`."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise CalendarUnreadable(f"it cannot be read: {error}") from None
+        unknown = sorted(document.keys() - {"holidays", "workdays", "hours"})
+        if unknown:
+            raise CalendarUnreadable(f"{unknown[0]!r} is none of holidays, workdays, hours")
+        return cls(_days(document, "holidays"), _days(document, "workdays"))
 
     def is_workday(self, day: date) -> bool:
         if day in self._holidays:

@@ -12,6 +12,7 @@ time also stands outside business hours; it is due at the earliest moment at whi
 from __future__ import annotations
 
 import itertools
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -95,6 +96,13 @@ class Clock:
     def __init__(self, calendar: Calendar | None = None, hours: Hours | None = None) -> None:
         self.calendar = calendar or Calendar()
         self.hours = hours or Hours()
+
+    @classmethod
+    def parse(cls, text: str) -> Clock:
+        """From the text of an operator's file: `holidays`, `workdays`, `hours`. Raises ValueError."""
+        calendar = Calendar.parse(text)
+        hours = tomllib.loads(text).get("hours")
+        return cls(calendar, None if hours is None else Hours.parse(str(hours)))
 
     def amount(self, kind: TimeType, count: float) -> timedelta:
         """The running time of so many hours or days. Raises ValueError for one that is not positive."""
