@@ -30,8 +30,10 @@ from dispatcher.api.schemas import (
     SummaryOut,
 )
 from dispatcher.api.stream import Stream
+from dispatcher.api.work import router as work_router
 from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
+from dispatcher.work.clerk import Clerk
 from ingest.frame import rfc3339
 from models.taxonomy import Taxonomy
 
@@ -77,6 +79,7 @@ def create_app(
     taxonomy: Taxonomy | None = None,
     title: str = "街巡 · 属地处置台",
     hosts: Sequence[str] = LOOPBACK,
+    clerk: Clerk | None = None,
 ) -> FastAPI:
     """The console and its API over one store. There are no accounts: bind it to the loopback address only.
 
@@ -86,7 +89,9 @@ def create_app(
     app = FastAPI(title=title, version=_version(), docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     names = Names(areas, taxonomy or Taxonomy.read())
     app.state.desk = Desk(store, names, evidence, threading.Event())
+    app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
     app.include_router(router)
+    app.include_router(work_router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
     install(app, hosts)
     return app

@@ -23,6 +23,12 @@ EVENT_ZH = {
     "merged": "合并",
     "split": "拆分",
     "dismissed": "不予立案",
+    "called": "已吹哨",
+    "answered": "已报到",
+    "paused": "已挂起",
+    "resumed": "已恢复",
+    "escalated": "逾时升级",
+    "evaluated": "已评价",
 }
 
 

@@ -90,6 +90,11 @@ class Clerk:
             self._refresh(connection)
         return self._book
 
+    @property
+    def offices(self) -> Offices:
+        """What offices are called, and which is above which."""
+        return self._offices
+
     def standing(self, id: str, who: Principal) -> Standing:
         """A case, the work on it and what was done. Raises NoSuchCase, also for one of somebody else."""
         with self._store.reading() as connection:
