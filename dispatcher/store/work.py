@@ -16,6 +16,7 @@ from dispatcher.work.entry import START, Entry, Kept, canonical, parsed_entry
 from dispatcher.work.work import Work, after, parsed_work
 from ingest.frame import rfc3339
 
+Transaction = Connection  # what a desk holds while it works
 PAGE = 500
 FOLLOWED = "work"  # up to which event the desk has followed the case log
 

@@ -11,14 +11,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Connection
-
 from dispatcher.access.principal import Principal
 from dispatcher.alert import alert_envelopes, case_envelope
 from dispatcher.case import Alert, CaseEvent, State, parsed_case
 from dispatcher.store import work as log
 from dispatcher.store.rows import Document, Letter, StoredCase, StoredEvent
 from dispatcher.store.store import Store
+from dispatcher.store.work import Transaction
 from dispatcher.work.action import Action
 from dispatcher.work.asked import Asked, KeyReused, NoSuchCase, Stale, checked
 from dispatcher.work.book import Book
@@ -77,12 +76,11 @@ class Clerk:
         """`book` is what the desk works by; without one, what was imported into the store."""
         self._store = store
         self._taxonomy = taxonomy
-        features = areas.features().get("features", [])
-        self._features = {"features": [{"properties": feature["properties"]} for feature in features]}
+        self._areas = areas
         self._given = book
         self._texts: dict[str, str] | None = None
         self._book = book or Book()
-        self._offices = Offices.of(self._features, self._book.duty.names)
+        self._named: Offices | None = None
 
     def book(self) -> Book:
         """What the desk works by now."""
@@ -93,7 +91,9 @@ class Clerk:
     @property
     def offices(self) -> Offices:
         """What offices are called, and which is above which."""
-        return self._offices
+        if self._named is None:
+            self._named = Offices.of(self._areas.features(), self._book.duty.names)
+        return self._named
 
     def standing(self, id: str, who: Principal) -> Standing:
         """A case, the work on it and what was done. Raises NoSuchCase, also for one of somebody else."""
@@ -153,7 +153,7 @@ class Clerk:
 
     # Following the engine
 
-    def _follow_all(self, connection: Connection, now: datetime) -> int:
+    def _follow_all(self, connection: Transaction, now: datetime) -> int:
         """Take what the case engine has said since. Idempotent: the place in the log is kept with what it made."""
         made, seq = 0, log.followed(connection)
         start = seq
@@ -167,7 +167,7 @@ class Clerk:
             log.follow(connection, seq)
         return made
 
-    def _heard(self, connection: Connection, event: StoredEvent, now: datetime) -> int:
+    def _heard(self, connection: Transaction, event: StoredEvent, now: datetime) -> int:
         case = log.case_of(connection, event.case)
         work = log.work_of(connection, event.case)
         assert case is not None  # an event makes its case
@@ -187,7 +187,7 @@ class Clerk:
         self._by_system(connection, case, act, plan, now, event.id)
         return 1
 
-    def _register(self, connection: Connection, case: StoredCase, event: StoredEvent, now: datetime) -> int:
+    def _register(self, connection: Transaction, case: StoredCase, event: StoredEvent, now: datetime) -> int:
         others = log.earlier_near(connection, case, case.document["matter"])
         earlier = any(same_place(case.document, other.document) for other in others)
         begun = Work(case=case.id, version=0)
@@ -199,7 +199,7 @@ class Clerk:
         self._by_system(connection, case, Act.DISPATCH, onward, now)
         return 2
 
-    def _escalate(self, connection: Connection, now: datetime) -> int:
+    def _escalate(self, connection: Transaction, now: datetime) -> int:
         made = 0
         for id in log.unacknowledged(connection, rfc3339(now)):
             case, work = log.case_of(connection, id), log.work_of(connection, id)
@@ -214,11 +214,17 @@ class Clerk:
     # Doing it
 
     def _by_system(
-        self, connection: Connection, case: StoredCase, act: Act, plan: Plan, now: datetime, cause: str | None = None
+        self,
+        connection: Transaction,
+        case: StoredCase,
+        act: Act,
+        plan: Plan,
+        now: datetime,
+        cause: str | None = None,
     ) -> Done:
         return self._do(connection, _entry(case, act, SYSTEM, SYSTEM_NAME, now, None, cause), plan, case)
 
-    def _do(self, connection: Connection, entry: Entry, plan: Plan, case: StoredCase) -> Done:
+    def _do(self, connection: Transaction, entry: Entry, plan: Plan, case: StoredCase) -> Done:
         """Store an action and everything that follows from it. The write lock is held."""
         rule = RULES[entry.act]
         if rule.event is not None:
@@ -240,20 +246,20 @@ class Clerk:
         envelope = case_envelope(event)
         if envelope is not None:
             yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
-        for recipient, told in alert_envelopes(event, self._offices, self._taxonomy):
+        for recipient, told in alert_envelopes(event, self.offices, self._taxonomy):
             yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
 
     def _situation(self, case: StoredCase, work: Work, now: datetime) -> Situation:
-        return Situation(case.document, case.area, work, self._book, self._offices, now)
+        return Situation(case.document, case.area, work, self._book, self.offices, now)
 
-    def _refresh(self, connection: Connection) -> None:
+    def _refresh(self, connection: Transaction) -> None:
         """Work by what was imported last."""
         if self._given is not None:
             return
         texts = log.books(connection)
         if texts != self._texts:
             self._texts, self._book = texts, Book.of(texts)
-            self._offices = Offices.of(self._features, self._book.duty.names)
+            self._named = None
 
 
 def _entry(

@@ -9,7 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import DatabaseError
+from dispatcher.store.database import StoreUnavailable, explained_failures
 
 logger = logging.getLogger(__name__)
 EVERY_S = 1.0
@@ -38,7 +38,8 @@ class Ticker:
     def _run(self) -> None:
         while not self._ending.is_set():
             try:
-                self._tick(self._now())
-            except DatabaseError as error:
-                logger.warning("the desk's clocks wait for the store: %s", error.orig)
+                with explained_failures():
+                    self._tick(self._now())
+            except StoreUnavailable as error:
+                logger.warning("the desk's clocks wait: %s", error)
             self._ending.wait(self._every_s)
