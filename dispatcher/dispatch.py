@@ -10,6 +10,7 @@ from typing import Protocol
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.engine import Engine
 from dispatcher.work.action import ACTION_TYPE, parsed_action
+from dispatcher.work.rules import RULES_TYPE, Rules
 from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
@@ -80,6 +81,8 @@ class Dispatcher:
         envelope = parse_envelope(line)
         if envelope.type == ACTION_TYPE:
             self.engine.act(parsed_action(envelope))
+        elif envelope.type == RULES_TYPE:
+            self.engine.rules = Rules.of(envelope.data["pages"])
         else:
             self.engine.read(parsed(envelope), made_at=envelope.time)
 

@@ -18,6 +18,7 @@ from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, matrix,
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
 from dispatcher.work.action import Action
+from dispatcher.work.rules import NONE, Rules
 from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
@@ -55,6 +56,7 @@ class Engine:
         self._remembered = remembered
         self._cells: dict[str, set[str]] = {}  # H3 cell -> places in it
         self._clock = datetime.min.replace(tzinfo=UTC)
+        self.rules: Rules = NONE  # of communities and campaigns, as imported last
         self.repeats = 0
 
     def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
@@ -256,9 +258,10 @@ class Engine:
         return moved
 
     def _judge_candidate(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
-        if episode.probability >= OPENS_AT:
+        opens_at = self._opens_at(place, episode)
+        if opens_at is not None and episode.probability >= opens_at:
             episode.state = State.OPEN
-            episode.opened_at = episode.crossed(place.kind, OPENS_AT)
+            episode.opened_at = episode.crossed(place.kind, opens_at)
             event = "opened" if episode.number == 1 else "rebounded"
             return [self._event(place, episode, event, cause, recipients(episode.owners))]
         begun = len(episode.sightings) == 1 and len(episode.looks) == 1
@@ -268,6 +271,13 @@ class Engine:
             return []
         event = "suspected" if episode.state is State.CANDIDATE else "dismissed"
         return [self._event(place, episode, event, cause, ())]
+
+    def _opens_at(self, place: Place, episode: Episode) -> float | None:
+        """The belief from which on it is told; None where it was last seen as something that is permitted."""
+        lat, lon, _ = episode.position
+        area = next(iter(recipients(episode.owners)), None)
+        bar = self.rules.bar(matter=place.matter, area=area, lat=lat, lon=lon, at=episode.last_seen_at)
+        return None if bar.why is not None else bar.threshold or OPENS_AT
 
     def _moved(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
         """Tell the right owner when better positions show that another one was told."""

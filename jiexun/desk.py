@@ -12,12 +12,12 @@ from dispatcher.document import one_line
 from dispatcher.store import work as log
 from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
-from dispatcher.work.book import CHECKS, Book, Page
+from dispatcher.work.book import CHECKS, Page
 from dispatcher.work.clock import Clock
 from dispatcher.work.duty import Duty
 from dispatcher.work.entry import Kept, Verdict, verified
 from dispatcher.work.filing import Filing
-from ingest.frame import rfc3339
+from dispatcher.work.imported import imported
 from jiexun.options import Json, explained
 from jiexun.report import console
 from jiexun.settings import Settings
@@ -62,9 +62,8 @@ def work_import(kind: Kind, file: File, store: DeskStore = None) -> None:
     with explained() as settings, explained_failures():
         text = _text(file)
         remarks = _checked(kind, text)
-        with Store.open(_url(store, settings)) as opened, opened.writing() as connection:
-            Book.of(log.books(connection) | {str(kind): text})
-            log.keep_book(connection, kind, text, rfc3339(datetime.now(UTC)))
+        with Store.open(_url(store, settings)) as opened:
+            imported(opened, kind, text, datetime.now(UTC))
         for remark in remarks:
             console.print(f"[yellow]note:[/] {remark}")
         console.print(f"{kind}: imported from {file}")

@@ -23,6 +23,7 @@ from dispatcher.work.duty import DAYS
 from dispatcher.work.sheet import Row, SheetWrong, TimeOfDay, rows, within
 
 TRADING_ON_THE_ROAD = "09006"  # 占道经营: what a permitted zone permits unless it says otherwise
+LEAST_THRESHOLD, MOST_THRESHOLD = 0.5, 0.98
 ACKNOWLEDGE_MINUTES = 30.0  # 吹哨报到: the published best
 
 
@@ -175,12 +176,12 @@ def _zone(feature: Any, number: int) -> Zone:
 
 
 def _policy(row: Row) -> Policy:
-    threshold = row.number("threshold", 0.0, 0.0, 1.0)
+    threshold = _threshold(row)
     policy = Policy(
         community=row.text("community"),
         matters=row.texts("matters"),
         hours=row.hours("hours"),
-        threshold=threshold or None,
+        threshold=threshold,
         acknowledge_minutes=row.number("acknowledge_minutes", ACKNOWLEDGE_MINUTES, 1, 10_000),
         acknowledge_type=TimeType(
             row.choice("acknowledge_type", (TimeType.URGENT, TimeType.WORK_HOURS), TimeType.URGENT)
@@ -188,6 +189,14 @@ def _policy(row: Row) -> Policy:
     )
     row.done()
     return policy
+
+
+def _threshold(row: Row) -> float | None:
+    """What is less probable than not is never told; and no belief comes to 0.99."""
+    value = row.number("threshold", 0.0, 0.0, MOST_THRESHOLD)
+    if 0.0 < value < LEAST_THRESHOLD:
+        raise row.wrong(f"threshold is {value:g}, not a number from {LEAST_THRESHOLD:g} to {MOST_THRESHOLD:g}")
+    return value or None
 
 
 def _campaign(row: Row) -> Campaign:
@@ -201,7 +210,7 @@ def _campaign(row: Row) -> Campaign:
         matters=row.texts("matters"),
         areas=row.texts("areas"),
         weight=row.number("weight", 1.0, 0.1, 100),
-        threshold=row.number("threshold", 0.0, 0.0, 1.0) or None,
+        threshold=_threshold(row),
     )
     row.done()
     return campaign

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +17,9 @@ from dispatcher.engine import Engine
 from dispatcher.snapshot import dumped, load
 from dispatcher.store.store import Store
 from dispatcher.work.asked import Refusal
-from dispatcher.work.book import Book
+from dispatcher.work.book import Book, Page
 from dispatcher.work.clerk import Clerk
+from dispatcher.work.imported import imported
 from dispatcher.work.step import Act, Label, Step
 from models.taxonomy import Taxonomy
 
@@ -142,6 +144,55 @@ def test_an_action_that_comes_while_an_engine_reads_its_history_counts_once(stor
     assert [alert.event for alert in case.alerts].count("handed-back") == 1
 
 
+ZONE = json.dumps(
+    {
+        "type": "FeatureCollection",
+        "features": [
+            {
+                "type": "Feature",
+                "properties": {"name": "早市", "matters": ["06010"], "hours": "06:00-13:00"},
+                "geometry": {
+                    "type": "Polygon",
+                    "coordinates": [[[114.04, 22.535], [114.05, 22.535], [114.05, 22.545], [114.04, 22.545],
+                                     [114.04, 22.535]]],
+                },
+            }
+        ],
+    }
+)  # fmt: skip
+STRICT = '[[policy]]\ncommunity = "440304008901"\nthreshold = 0.97\n'
+
+
+def test_what_is_permitted_is_not_told_while_it_is_and_told_when_it_stays(store, clerk, areas) -> None:
+    dispatcher = dispatcher_of(store, areas)
+    imported(store, Page.ZONES, ZONE, NOON)
+    quiet = [event for n in range(4) for event in dispatcher.read(sighting(n, NOON + n * HOUR / 5))]
+    assert [event.event for event in quiet if event.recipients] == []
+    late = dispatcher.read(sighting(9, NOON + 2 * HOUR))  # 14:00 in Shenzhen: the market is over
+    assert [event.event for event in late if event.recipients] == ["opened"]
+
+
+def test_rules_that_came_later_do_not_change_what_was_decided_before(store, clerk, areas) -> None:
+    dispatcher, id = opened(store, areas)
+    imported(store, Page.ZONES, ZONE, NOON + HOUR)
+    imported(store, Page.POLICY, STRICT, NOON + HOUR)
+    with dispatcher.turn():
+        pass
+    fresh = dispatcher_of(store, areas)
+    assert [(case.id, case.state) for case in fresh.engine.cases()] == [(id, State.OPEN)]
+    assert dumped(fresh.engine) == dumped(dispatcher.engine)
+    assert set(fresh.engine.rules.pages) == {"zones", "policy"}
+
+
+def test_a_community_s_threshold_goes_before_the_usual_one(store, clerk, areas) -> None:
+    imported(store, Page.POLICY, STRICT, NOON)
+    dispatcher = dispatcher_of(store, areas)
+    doubtful = dispatcher.read(sighting(1, NOON, confidence=0.9))
+    assert [event.event for event in doubtful] == ["suspected"]
+    sure = [event.event for n in (2, 3, 4) for event in dispatcher.read(sighting(n, NOON + n * HOUR / 9))]
+    assert "opened" in sure
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("see"), st.floats(0.2, 0.99)),
@@ -159,6 +210,7 @@ steps = st.lists(
                 ]
             ),
         ),
+        st.tuples(st.just("import"), st.sampled_from([(Page.ZONES, ZONE), (Page.POLICY, STRICT), (Page.POLICY, "")])),
         st.tuples(st.just("tick"), st.none()),
         st.tuples(st.just("restart"), st.none()),
     ),
@@ -178,6 +230,8 @@ def test_whatever_offices_and_vehicles_do_a_restart_leaves_the_same_engine_and_t
                 dispatcher.read(sighting(n, now, with_what))
             elif what == "miss":
                 dispatcher.read(clean_pass(n, now))
+            elif what == "import":
+                imported(store, *with_what, now)
             elif what == "tick":
                 clerk.tick(now)
             elif what == "restart":
