@@ -194,7 +194,11 @@ export class WorkPanel {
     const { departments, dispositions, labels } = this.#words;
     const own = [this.#work.office, this.#work.office_name ?? "—"];
     switch (name) {
-      case "office": return chooser("office", "承办单位", [own, ...Object.entries(departments)].filter(([code]) => code), own[0]);
+      case "office": {
+        const areas = [...document.querySelectorAll("#filters [name=area] option")].map((option) => [option.value, option.text]);
+        const others = [...Object.entries(departments), ...areas].filter(([code]) => code && code !== own[0]);
+        return chooser("office", "承办单位", own[0] ? [own, ...others] : others, own[0]);
+      }
       case "disposition": return chooser("disposition", "处置方式", Object.entries(dispositions), this.#work.disposition ?? "order");
       case "condition": return chooser("condition", "立案条件", this.#conditions.map((c) => [c.id, `${c.when}（${c.amount} ${c.type}）`]), this.#work.condition?.id);
       case "department": return chooser("department", "部门", Object.entries(departments));

@@ -69,6 +69,11 @@ def tag(work: Work, case: StoredCase) -> str:
     return f'"{work.version}-{case.document["state"]}"'
 
 
+def _matches(if_match: str, current: str) -> bool:
+    """As RFC 9110 compares: a list of tags, strongly; `*` is any."""
+    return any(part.strip() in ("*", current) for part in if_match.split(","))
+
+
 class Clerk:
     """The desk of one store. Any number may work on it, in any number of processes."""
 
@@ -128,7 +133,7 @@ class Clerk:
                 if before.asked != body:
                     raise KeyReused("this Idempotency-Key was used for another request")
                 return Done(before, case, work, repeated=True)
-            if if_match is not None and if_match not in ("*", tag(work, case)):
+            if if_match is not None and not _matches(if_match, tag(work, case)):
                 raise Stale(f"the work on {id} has changed: it is {tag(work, case)} now; read it again")
             checked(asked, work, who)
             situation = self._situation(case, work, now)
