@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response
 
+from dispatcher.api.schemas import Problem
 from dispatcher.api.who import Who
 from dispatcher.api.work_schemas import (
     ActionIn,
@@ -43,13 +44,23 @@ IfMatch = Annotated[str | None, Header(max_length=100, description="The ETag of 
 Key = Annotated[str | None, Header(alias="Idempotency-Key", min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 
 
-Problems = {status: {"description": text} for status, text in {
-    403: "another role may", 404: "no such case", 409: "not at this step", 412: "it has changed since it was read",
+WHY = {
+    400: "no JSON",
+    403: "another role may",
+    404: "no such case, or not one's own",
+    409: "not at this step",
+    412: "it has changed since it was read",
     422: "something is missing or wrong",
-}.items()}  # fmt: skip
+}
 
 
-@router.get("/api/cases/{id}/work", responses={404: Problems[404]})
+def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How the errors of a route are documented: one shape, of its own media type."""
+    content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
+    return {status: {"description": WHY[status], "content": content} for status in statuses}
+
+
+@router.get("/api/cases/{id}/work", responses=_problems(404, 422))
 def work(clerk: ClerkDep, who: Who, now: Now, id: CaseId, response: Response) -> StandingOut:
     """The work on a case and everything that was done with it. Its ETag is for `If-Match` of an action."""
     try:
@@ -60,7 +71,7 @@ def work(clerk: ClerkDep, who: Who, now: Now, id: CaseId, response: Response) ->
     return StandingOut.of(standing, who, clerk, now)
 
 
-@router.post("/api/cases/{id}/actions", responses=Problems, status_code=201)  # type: ignore[arg-type]
+@router.post("/api/cases/{id}/actions", responses=_problems(400, 403, 404, 409, 412, 422), status_code=201)
 def act(
     clerk: ClerkDep,
     who: Who,
@@ -82,7 +93,7 @@ def act(
     return DoneOut.of(done, who, clerk, now)
 
 
-@router.get("/api/rosters")
+@router.get("/api/rosters", responses=_problems(422))
 def rosters(
     clerk: ClerkDep,
     who: Who,

@@ -30,13 +30,13 @@ from dispatcher.work.step import (
 from dispatcher.work.work import Work
 from ingest.frame import rfc3339
 
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+UNKEPT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")  # halves of characters too
 
 
 def _plain(text: str) -> str:
     """What a database can keep and a page can show."""
-    if CONTROL.search(text):
-        raise ValueError("control characters are no text")
+    if UNKEPT.search(text):
+        raise ValueError("control characters and halves of characters are no text")
     return text
 
 

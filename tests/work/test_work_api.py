@@ -129,6 +129,12 @@ def test_a_refusal_is_problem_details(client, row) -> None:
     assert answer.json()["detail"]
 
 
+def test_half_a_character_is_refused(client) -> None:
+    body = b'{"act": "hand-back", "reason": "\\ud800"}'
+    answer = client.post("/api/cases/case-1/actions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 422
+
+
 def test_there_is_no_work_on_no_case(client) -> None:
     assert client.get("/api/cases/nobody/work").status_code == 404
     assert client.get("/api/cases/no%00body/work").status_code == 422
