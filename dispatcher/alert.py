@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
-from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
 from ingest.envelope import Envelope
 from ingest.frame import derived_id, rfc3339
@@ -13,12 +12,18 @@ from models.taxonomy import Taxonomy
 
 SOURCE = "/dispatcher"
 ALERT_TYPE = "cn.jiexun.alert.v1"
-INSIDE = frozenset({"suspected", "dismissed"})  # events of candidates: for the page, they never go out
+INSIDE = frozenset({"suspected", "dismissed"})  # while they are of candidates they are for the page alone
+
+
+class Named(Protocol):
+    """What knows the names of offices; `dispatcher.area.Areas` is one."""
+
+    def name(self, code: str) -> str: ...
 
 
 def case_envelope(event: CaseEvent) -> Envelope | None:
     """For topic `cases` (key: case id); None for an event that stays inside. Repeats have the same id and bytes."""
-    if event.event in INSIDE:
+    if event.event in INSIDE and event.case.opened_at is None:
         return None
     return Envelope(
         id=event.id,
@@ -29,7 +34,7 @@ def case_envelope(event: CaseEvent) -> Envelope | None:
     )
 
 
-def alert_envelopes(event: CaseEvent, areas: Areas, taxonomy: Taxonomy) -> Iterator[tuple[str, Envelope]]:
+def alert_envelopes(event: CaseEvent, areas: Named, taxonomy: Taxonomy) -> Iterator[tuple[str, Envelope]]:
     """For topic `alerts`: (recipient, which is the key; envelope), one for each that the event is told to.
 
     Ids are derived from event and recipient, so that a repeat is known to whoever reads it.
@@ -47,7 +52,7 @@ def alert_envelopes(event: CaseEvent, areas: Areas, taxonomy: Taxonomy) -> Itera
         )
 
 
-def _said(event: CaseEvent, recipient: str, areas: Areas, taxonomy: Taxonomy) -> dict[str, Any]:
+def _said(event: CaseEvent, recipient: str, areas: Named, taxonomy: Taxonomy) -> dict[str, Any]:
     """What an officer needs to see: what, where, how sure, whose, and the picture."""
     case = event.case
     matter = taxonomy.by_code[case.matter]

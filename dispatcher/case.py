@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from ingest.frame import rfc3339
-from vision.sighting import Covariance, Pictured
+from ingest.frame import parse_rfc3339, rfc3339
+from vision.sighting import Covariance, Evidence, Pictured
 
 
 class State(StrEnum):
@@ -146,3 +147,29 @@ class Anchor:
             "covariance_m2": list(self.covariance_m2),
             "sightings": list(self.sightings),
         }
+
+
+def parsed_case(document: Mapping[str, Any]) -> Case:
+    """The case that `Case.document` told of."""
+    (ee, en, nn), evidence = document["covariance_m2"], document["evidence"]
+    times = ("opened_at", "closed_at", "first_seen_at", "last_seen_at")
+    made = {name: None if document[name] is None else parse_rfc3339(document[name]) for name in times} | {
+        "state": State(document["state"]),
+        "covariance_m2": (ee, en, nn),
+        "sightings": tuple(document["sightings"]),
+        "owners": tuple(Share(**share) for share in document["owners"]),
+        "alerts": tuple(Alert(a["recipient"], a["event"], parse_rfc3339(a["at"])) for a in document["alerts"]),
+        "evidence": None if evidence is None else _evidence(evidence),
+    }
+    return Case(**{field.name: document[field.name] for field in fields(Case)} | made)
+
+
+def _evidence(document: Mapping[str, Any]) -> Evidence:
+    box = document["box_xyxy"]
+    left, top, right, bottom = box or (0, 0, 0, 0)
+    return Evidence(
+        uri=document["uri"],
+        sha256=document["sha256"],
+        box_xyxy=None if box is None else (left, top, right, bottom),
+        missing=document["missing"],
+    )

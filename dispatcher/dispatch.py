@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.engine import Engine
+from dispatcher.work.action import ACTION_TYPE, parsed_action
+from dispatcher.work.rules import RULES_TYPE, Rules
 from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
@@ -18,6 +21,12 @@ class Log(Protocol):
     def append(
         self, inputs: Sequence[Envelope], events: Sequence[CaseEvent], anchors: Sequence[Anchor] = ()
     ) -> object: ...
+
+    def turn(self, after: int) -> AbstractContextManager[list[str]]:
+        """While the block lasts nobody else writes. Gives the inputs that are stored after a number."""
+
+    def last_input(self) -> int:
+        """The number of the last input stored."""
 
 
 def parsed(envelope: Envelope) -> Sighting | Pass:
@@ -44,18 +53,47 @@ class Dispatcher:
     def __init__(self, engine: Engine, log: Log) -> None:
         self.engine = engine
         self._log = log
+        self.seq = 0  # of the last stored input that the engine knows
 
     def recover(self, lines: Iterable[str]) -> None:
         """Bring a fresh engine to where the log's inputs (JSON lines) left the last one. Nothing is told again."""
-        for envelope in map(parse_envelope, lines):
+        self.seq = self._log.last_input()  # what comes while we read is read again in the first turn, as a repeat
+        for line in lines:
+            self._know(line)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """What the block decides, it decides on all that is stored, and while nobody else writes.
+
+        Offices act while vehicles drive: an action that was stored by another process is taken before the next sighting
+        is judged, and so lies before it also when the inputs are read again.
+        """
+        with self._log.turn(self.seq) as others:
+            repeats = self.engine.repeats
+            for line in others:
+                self._know(line)
+            self.engine.repeats = repeats
+            yield
+            self.seq = self._log.last_input()
+
+    def _know(self, line: str) -> None:
+        """Take a stored input. What follows from it is stored already."""
+        envelope = parse_envelope(line)
+        if envelope.type == ACTION_TYPE:
+            self.engine.act(parsed_action(envelope))
+        elif envelope.type == RULES_TYPE:
+            self.engine.rules = Rules.of(envelope.data["pages"])
+        else:
             self.engine.read(parsed(envelope), made_at=envelope.time)
 
     def read(self, envelope: Envelope) -> list[CaseEvent]:
         """Take one envelope. Raises ValueError for one that makes no sense; nothing is stored then."""
-        decided = self.decide(envelope, parsed(envelope))
-        if decided is None:
-            return []
-        self._log.append([decided.input], decided.events, [] if decided.anchor is None else [decided.anchor])
+        item = parsed(envelope)
+        with self.turn():
+            decided = self.decide(envelope, item)
+            if decided is None:
+                return []
+            self._log.append([decided.input], decided.events, [] if decided.anchor is None else [decided.anchor])
         return decided.events
 
     def decide(self, envelope: Envelope, item: Sighting | Pass) -> Decided | None:

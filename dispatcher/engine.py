@@ -17,6 +17,8 @@ from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
 from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
+from dispatcher.work.action import Action
+from dispatcher.work.rules import NONE, Rules
 from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
@@ -44,6 +46,7 @@ class Engine:
         self._areas = areas
         self._taxonomy = taxonomy
         self._places: dict[str, Place] = {}
+        self._place_of: dict[str, Place] = {}  # case -> its place
         self._anchors: dict[str, list[Sighting]] = {}  # of each object the newest, KEPT of them
         self._members: dict[str, list[str]] = {}  # of each object all, by id; when all inputs are remembered
         self._anchor_of: dict[str, str] = {}  # sighting -> object
@@ -53,6 +56,7 @@ class Engine:
         self._remembered = remembered
         self._cells: dict[str, set[str]] = {}  # H3 cell -> places in it
         self._clock = datetime.min.replace(tzinfo=UTC)
+        self.rules: Rules = NONE  # of communities and campaigns, as imported last
         self.repeats = 0
 
     def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
@@ -76,6 +80,14 @@ class Engine:
             self._anchor(item)
             return []
         return self._sight(item, item.matter)
+
+    def act(self, action: Action) -> None:
+        """Take what an office did with a case. Its event is told already; a repeat, or a case long over, is nothing."""
+        place = self._place_of.get(action.case)
+        if place is None or action.id in self._read:
+            return
+        self._read[action.id] = None
+        next(episode for episode in place.episodes if episode.id == action.case).act(action)
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
@@ -113,6 +125,7 @@ class Engine:
         """Know what another engine knew. For a fresh one."""
         for place in places:
             self._places[place.id] = place
+            self._place_of |= {episode.id: place for episode in place.episodes}
             self._index(place)
         for id, sightings in anchors.items():
             self._anchors[id] = sightings
@@ -128,9 +141,14 @@ class Engine:
         for place in list(self._places.values()):
             last = place.now
             settled = [e for e in place.episodes[:-1] if e.closed_at is None or now - e.closed_at < SETTLED]
+            for episode in place.episodes[:-1]:
+                if episode not in settled:
+                    del self._place_of[episode.id]
             place.episodes[:] = [*settled, last]
             if last.state in OVER and now - last.looks[-1].at > FORGOTTEN:
                 del self._places[place.id]
+                for episode in place.episodes:
+                    del self._place_of[episode.id]
                 self._grid.remove(place.id)
                 for cell in place.cells:
                     self._cells[cell].discard(place.id)
@@ -158,6 +176,7 @@ class Engine:
         episode = place.episode_at(sighting.seen_at) if place.episodes else None
         if episode is None:
             episode = _begun(place, sighting)
+            self._place_of[episode.id] = place
         again = bool(episode.sightings) and all(s.pass_id != sighting.pass_id for s in episode.sightings)
         episode.add(sighting, self._owners)
         if episode is place.now:
@@ -170,6 +189,8 @@ class Engine:
         scores = {}
         for id in self._grid.near(matter, sighting.lat, sighting.lon, reach):
             now = self._places[id].now
+            if now.refused_until is not None and sighting.seen_at > now.refused_until:
+                continue  # what was dismissed is long over: another thing, to be judged by itself
             scores[id] = _score(sighting, now.sightings, *now.position)
         best = _best(scores)
         return None if best is None else self._places[best]
@@ -219,7 +240,7 @@ class Engine:
     def _judge(self, place: Place, episode: Episode, *, cause: str, again: bool) -> list[CaseEvent]:
         """Move an episode to the state its belief asks for, and say what happened."""
         episode.refresh(place.kind)
-        if episode is not place.now or episode.state is State.CLOSED:
+        if episode is not place.now or episode.state is State.CLOSED or episode.refused_until is not None:
             return []
         if episode.state in REFUSABLE:
             return self._judge_candidate(place, episode, cause)
@@ -228,15 +249,19 @@ class Engine:
             event = "verified" if episode.state is State.HANDLED else "closed"
             episode.state, episode.closed_at = State.CLOSED, gone
             return [self._event(place, episode, event, cause, _told(episode))]
+        if episode.stands(place.kind):
+            episode.state, episode.handled_at = State.OPEN, None
+            return [self._event(place, episode, "confirmed", cause, _told(episode))]
         moved = self._moved(place, episode, cause)
         if again and not moved:
             return [self._event(place, episode, "confirmed", cause, ())]
         return moved
 
     def _judge_candidate(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
-        if episode.probability >= OPENS_AT:
+        opens_at = self._opens_at(place, episode)
+        if opens_at is not None and episode.probability >= opens_at:
             episode.state = State.OPEN
-            episode.opened_at = episode.crossed(place.kind, OPENS_AT)
+            episode.opened_at = episode.crossed(place.kind, opens_at)
             event = "opened" if episode.number == 1 else "rebounded"
             return [self._event(place, episode, event, cause, recipients(episode.owners))]
         begun = len(episode.sightings) == 1 and len(episode.looks) == 1
@@ -246,6 +271,13 @@ class Engine:
             return []
         event = "suspected" if episode.state is State.CANDIDATE else "dismissed"
         return [self._event(place, episode, event, cause, ())]
+
+    def _opens_at(self, place: Place, episode: Episode) -> float | None:
+        """The belief from which on it is told; None where it was last seen as something that is permitted."""
+        lat, lon, _ = episode.position
+        area = next(iter(recipients(episode.owners)), None)
+        bar = self.rules.bar(matter=place.matter, area=area, lat=lat, lon=lon, at=episode.last_seen_at)
+        return None if bar.why is not None else bar.threshold or OPENS_AT
 
     def _moved(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
         """Tell the right owner when better positions show that another one was told."""

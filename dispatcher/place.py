@@ -5,12 +5,17 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import dropwhile
 
 from dispatcher.belief import Look, believe, gone_since
 from dispatcher.case import Alert, Case, Share, State
 from dispatcher.identity import fuse
+from dispatcher.work.action import Action
 from vision.sighting import Covariance, Sighting
+
+STANDS_AT = 0.6  # so probable by the looks since, a thing that was reported as handled is there all the same
+REFUSED = timedelta(days=7)  # so long a dismissed thing may go on standing there, and nobody is told of it again
 
 Owners = Callable[[float, float, Covariance], tuple[Share, ...]]
 
@@ -31,6 +36,8 @@ class Episode:
     alerts: list[Alert] = field(default_factory=list)
     owners: tuple[Share, ...] = ()
     position: tuple[float, float, Covariance] = (0.0, 0.0, (0.0, 0.0, 0.0))
+    handled_at: datetime | None = None  # when an officer said that it was cleared
+    refused_until: datetime | None = None  # dismissed by an officer: what is seen there until then is the same thing
 
     @property
     def first_seen_at(self) -> datetime:
@@ -61,6 +68,25 @@ class Episode:
             return False
         self._insert(look)
         return True
+
+    def act(self, action: Action) -> None:
+        """Take what an office did; it was told when it was stored."""
+        self.alerts += [Alert(recipient, action.event, action.at) for recipient in action.recipients]
+        if action.state is None:
+            return
+        self.state = action.state
+        self.handled_at = action.at if action.state is State.HANDLED else None
+        if action.state is State.CLOSED:
+            self.closed_at = action.at
+        if action.state is State.DISMISSED:
+            self.refused_until = action.at + REFUSED
+
+    def stands(self, kind: str) -> bool:
+        """Whether looks since it was reported as handled say that it is still there."""
+        if self.state is not State.HANDLED or self.handled_at is None:
+            return False
+        since = list(dropwhile(lambda look: look.seen is None, (x for x in self.looks if x.at > self.handled_at)))
+        return bool(since) and believe(since, kind)[-1] >= STANDS_AT
 
     def gone(self, kind: str) -> datetime | None:
         """The look that verified it gone, if one did."""

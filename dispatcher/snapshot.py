@@ -13,6 +13,7 @@ from dispatcher.belief import Look
 from dispatcher.case import Alert, Share, State
 from dispatcher.engine import Engine
 from dispatcher.place import Episode, Place
+from dispatcher.work.rules import Rules
 from ingest.frame import parse_rfc3339, rfc3339
 from vision.sighting import parse_sighting
 
@@ -30,6 +31,7 @@ def dumped(engine: Engine) -> dict[str, Any]:
         "clock": None if engine.clock is None else rfc3339(engine.clock),
         "places": [_place(place) for place in engine.places()],
         "anchors": {id: [s.document() for s in sightings] for id, sightings in engine.anchors().items()},
+        "rules": dict(engine.rules.pages),
     }
 
 
@@ -40,6 +42,7 @@ def load(engine: Engine, doc: dict[str, Any]) -> None:
         {id: [parse_sighting(data) for data in sightings] for id, sightings in doc["anchors"].items()},
         _time_of(doc["clock"]),
     )
+    engine.rules = Rules.of(doc.get("rules", {}))
 
 
 def _place(place: Place) -> dict[str, Any]:
@@ -69,6 +72,8 @@ def _episode(episode: Episode) -> dict[str, Any]:
         "alerts": [alert.document() for alert in episode.alerts],
         "owners": [share.document() for share in episode.owners],
         "position": [*episode.position[:2], list(episode.position[2])],
+        "handled_at": _text(episode.handled_at),
+        "refused_until": _text(episode.refused_until),
     }
 
 
@@ -87,6 +92,8 @@ def _episode_of(doc: dict[str, Any]) -> Episode:
         alerts=[Alert(told["recipient"], told["event"], parse_rfc3339(told["at"])) for told in doc["alerts"]],
         owners=tuple(Share(share["area"], share["p"]) for share in doc["owners"]),
         position=(lat, lon, (ee, en, nn)),
+        handled_at=_time_of(doc.get("handled_at")),
+        refused_until=_time_of(doc.get("refused_until")),
     )
 
 

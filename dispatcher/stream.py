@@ -57,6 +57,7 @@ class DispatchLoop:
         *,
         scan: Callable[[str], Iterator[Record]],
         now: Callable[[], datetime],
+        tick: Callable[[datetime], object] = lambda _: None,
     ) -> None:
         self._reader = reader
         self._store = store
@@ -66,6 +67,7 @@ class DispatchLoop:
         self._watch = watch
         self._scan = scan
         self._now = now
+        self._tick = tick  # the desk's clocks, looked at now and then
         self.engine = Engine(areas, taxonomy, remembered=REMEMBERED)
         self._dispatcher = Dispatcher(self.engine, store)
         self._merge = Merge()
@@ -101,6 +103,8 @@ class DispatchLoop:
                 if until_idle_s is not None and self._reader.idle_s >= until_idle_s and not len(self._merge):
                     break
             self._commit()
+            with self._dispatcher.turn():
+                pass  # offices may have acted since the last input
             if self._unkept:
                 self._keep_snapshot()
         except Stopped as late:
@@ -129,6 +133,8 @@ class DispatchLoop:
         if now - self._committed_s >= COMMIT_S:
             self._committed_s = now
             self._commit()
+            self._tick(self._now())
+            self._send_outbox()  # what offices did meanwhile goes out from here too
 
     # Reading
 
@@ -156,19 +162,20 @@ class DispatchLoop:
         known = self._store.known([one.item.id for one in inputs])
         began = time.perf_counter()
         decided: list[Decided] = []
-        for one in inputs:
-            new = None if one.item.id in known else self._decided(one)
-            if new is None:
-                self._watch.repeated(one.record.topic)
-            elif new:
-                decided += new
-                self._caused |= {event.id: one for event in new[0].events}
-        self._store.append(
-            [one.input for one in decided],
-            [event for one in decided for event in one.events],
-            [one.anchor for one in decided if one.anchor is not None],
-            self._letters,
-        )
+        with self._dispatcher.turn():
+            for one in inputs:
+                new = None if one.item.id in known else self._decided(one)
+                if new is None:
+                    self._watch.repeated(one.record.topic)
+                elif new:
+                    decided += new
+                    self._caused |= {event.id: one for event in new[0].events}
+            self._store.append(
+                [one.input for one in decided],
+                [event for one in decided for event in one.events],
+                [one.anchor for one in decided if one.anchor is not None],
+                self._letters,
+            )
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)
         self._send_outbox()
         self._unkept += len(decided)
@@ -178,7 +185,7 @@ class DispatchLoop:
     def _keep_snapshot(self) -> None:
         """So that the next dispatcher starts from here, and not from the beginning of the history."""
         self._unkept = 0
-        self._store.keep_snapshot(self._mark, dumped(self.engine))
+        self._store.keep_snapshot(self._mark, dumped(self.engine), self._dispatcher.seq)
 
     def _decided(self, one: Input) -> list[Decided] | None:
         """None for a repeat; nothing for an input that makes no sense, which is rejected."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,12 +23,14 @@ from dispatcher.joint.engine import Engine as JointEngine
 from dispatcher.replay import replay_lines
 from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
+from dispatcher.work.ticker import Ticker
 from ingest.frame import parse_rfc3339
 from ingest.rejected import Rejected
 from jiexun.access import answering, count_access
 from jiexun.accounts import console_app, keys_app, users_app
 from jiexun.bench import bench_app
 from jiexun.demo import SAMPLE, Live, split
+from jiexun.desk import audit_app, work_app
 from jiexun.doctor import doctor_report, print_doctor
 from jiexun.inspect import detect_pictures, evaluate_data
 from jiexun.options import (
@@ -85,6 +89,8 @@ app.add_typer(keys_app, name="keys")
 app.command("settings")(print_settings)
 app.command()(backup)
 app.command()(restore)
+app.add_typer(work_app, name="work")
+app.add_typer(audit_app, name="audit")
 app.command()(publish)
 app.command()(worker)
 app.command()(dispatch)
@@ -132,19 +138,21 @@ def demo(
             if json:
                 print(one_line(result_document(embedded, warnings)), flush=True)
             if served is not None:
-                _watch(served, Live(embedded, frames, areas))
+                _watch(*served, Live(embedded, frames, areas))
 
 
-def _serve(store: Store, areas: Areas, evidence: EvidenceStore, host: str, port: int) -> Serving:
-    return serve(create_app(store, areas, evidence=evidence), host, port)
+def _serve(store: Store, areas: Areas, evidence: EvidenceStore, host: str, port: int) -> tuple[Serving, Ticker]:
+    app = create_app(store, areas, evidence=evidence)
+    return serve(app, host, port), Ticker(app.state.clerk.tick, partial(datetime.now, UTC))
 
 
-def _watch(served: Serving, live: Live) -> None:
+def _watch(served: Serving, desk: Ticker, live: Live) -> None:
     """Serve until Ctrl+C, the rest of the drive running beside."""
     console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it; new cases arrive while the bus drives on)")
     live.start()
     try:
-        served.run()
+        with desk:
+            served.run()
     finally:
         live.stop()
 
@@ -348,7 +356,8 @@ def serve_command(
             count_access(app, opened, process.metrics.registry)
             served = serve(app, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
-            served.run()
+            with Ticker(app.state.clerk.tick, partial(datetime.now, UTC)):
+                served.run()
 
 
 @app.command()

@@ -21,6 +21,7 @@ from dispatcher.store.lease import Lease
 from dispatcher.store.store import Store
 from dispatcher.stream import GROUP as DISPATCHER
 from dispatcher.stream import READS, DispatchLoop
+from dispatcher.work.clerk import Clerk
 from ingest.cluster import Cluster
 from ingest.reader import Reader
 from ingest.record import BrokerAway, Bus
@@ -163,7 +164,15 @@ def _decide(
     bus = _bus(cluster, READS, DISPATCHER)
     reader = Reader(bus, watch)
     loop = DispatchLoop(
-        reader, store, lease, areas, Taxonomy.read(), watch, scan=bus.scan, now=partial(datetime.now, UTC)
+        reader,
+        store,
+        lease,
+        areas,
+        Taxonomy.read(),
+        watch,
+        scan=bus.scan,
+        now=partial(datetime.now, UTC),
+        tick=Clerk(store, areas, Taxonomy.read()).tick,
     )
     with stopping(reader.stop):
         loop.recover()

@@ -38,8 +38,10 @@ from dispatcher.api.schemas import (
     SummaryOut,
 )
 from dispatcher.api.stream import Stream
+from dispatcher.api.work import router as work_router
 from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
+from dispatcher.work.clerk import Clerk
 from ingest.frame import rfc3339
 from models.taxonomy import Taxonomy
 
@@ -68,6 +70,7 @@ def create_app(
     always: bool = False,
     provider: Provider | None = None,
     public_url: str = "",
+    clerk: Clerk | None = None,
 ) -> FastAPI:
     """The console and its API over one store, for those who have signed in.
 
@@ -89,6 +92,8 @@ def create_app(
     app.state.desk = Desk(store, names, evidence, threading.Event(), gate, provider, CONSOLE, public_url)
     app.include_router(router)
     app.include_router(signin.router)
+    app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
+    app.include_router(work_router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
     check_rules(app)
     app.add_middleware(AccessCheck, gate=gate, public_url=public_url)

@@ -26,6 +26,12 @@ EVENT_ZH = {
     "merged": "合并",
     "split": "拆分",
     "dismissed": "不予立案",
+    "called": "已吹哨",
+    "answered": "已报到",
+    "paused": "已挂起",
+    "resumed": "已恢复",
+    "escalated": "逾时升级",
+    "evaluated": "已评价",
 }
 ROLE_ZH = {Role.VIEWER: "查看员", Role.OFFICER: "处置员", Role.DISPATCHER: "派遣员", Role.ADMIN: "管理员"}
 

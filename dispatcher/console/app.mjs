@@ -7,6 +7,7 @@ import { Live } from "./live.mjs";
 import { CaseMap, legend } from "./map.mjs";
 import { leave, showMe, signedOut } from "./me.mjs";
 import { STATES, longTime, percent } from "./words.mjs";
+import { WorkPanel } from "./work.mjs";
 
 const LINK_ZH = { wait: "连接中", live: "实时连接", lost: "重连中" };
 const LAYERS = ["city", "district", "street", "community"];
@@ -14,6 +15,7 @@ const LIMIT = 500;
 const $ = (selector) => document.querySelector(selector);
 
 const desk = new Desk();
+const office = new WorkPanel();
 const form = $("#filters");
 const lists = { owned: new CaseList($("#owned .cases")), unowned: new CaseList($("#unowned .cases")) };
 const map = new CaseMap($("#map"), (id) => { location.hash = `case/${encodeURIComponent(id)}`; });
@@ -153,7 +155,9 @@ async function open(id, { move = true, focus = true } = {}) {
   selected = found.case;
   const pane = $("#detail");
   const scrolled = pane.querySelector(".detail-body")?.scrollTop ?? 0;
+  const typing = office.focused; // drawing the pane anew takes the panel out of it
   const title = showDetail(pane, found);
+  office.show(id, pane, typing);
   $("#browse").hidden = true;
   pane.hidden = false;
   document.body.classList.add("reading");

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Self, TypeVar
 
@@ -12,6 +14,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.store import reading, seen_by, tables
+from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.attempts import Attempts
@@ -40,6 +43,7 @@ class Store:
         self.accounts = Accounts(engine)
         self.keys = Keys(engine)
         self.attempts = Attempts(engine)
+        self._held = threading.local()  # the transaction that this thread is in
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -70,7 +74,7 @@ class Store:
         the one with the same first sighting. `letters` gives what is to be sent of a new event: it goes into the outbox
         with it. Returns how many events were new.
         """
-        with self._writer.begin() as connection:
+        with self.writing() as connection:
             for envelope in _new(connection, tables.inputs, inputs):
                 connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
             new = _new(connection, tables.events, events)
@@ -81,6 +85,41 @@ class Store:
             for anchor in anchors:
                 _keep_anchor(connection, anchor)
         return len(new)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction in which nobody else writes; what this thread appends in the block is part of it."""
+        held: Connection | None = getattr(self._held, "connection", None)
+        if held is not None:
+            yield held
+            return
+        with self._writer.begin() as connection:
+            self._held.connection = connection
+            try:
+                yield connection
+            finally:
+                self._held.connection = None
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one moment of the store."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def turn(self, after: int) -> Iterator[list[str]]:
+        """While the block lasts nobody else writes. Gives the inputs that are stored after a number."""
+        query = select(tables.inputs.c.line).where(tables.inputs.c.seq > after).order_by(tables.inputs.c.seq)
+        with self.writing() as connection:
+            yield list(connection.scalars(query))
+
+    def last_input(self) -> int:
+        """The number of the last input stored, those of the block that this thread is in with them; 0 for none."""
+        held: Connection | None = getattr(self._held, "connection", None)
+        if held is not None:
+            return last_input(held)
+        with self._engine.begin() as connection:
+            return last_input(connection)
 
     def reject(self, rejected: Rejected) -> None:
         """Keep an input that was refused, with its reason, for inspection."""
@@ -119,13 +158,13 @@ class Store:
             text = connection.scalar(select(tables.kept.c.document).where(tables.kept.c.name == AREAS))
         return None if text is None else str(text)
 
-    def keep_snapshot(self, mark: str, document: Document) -> None:
-        """Keep what an engine knows that has read every stored input. The one before is forgotten."""
+    def keep_snapshot(self, mark: str, document: Document, seq: int | None = None) -> None:
+        """Keep what an engine knows that has read the inputs up to `seq`, or all. The one before is forgotten."""
         text = dumps(document)
         with self._writer.begin() as connection:
-            seq = connection.scalar(select(func.max(tables.inputs.c.seq))) or 0
+            upto = last_input(connection) if seq is None else seq
             connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
-            connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=text, mark=mark, seq=seq))
+            connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=text, mark=mark, seq=upto))
 
     def snapshot(self, mark: str) -> tuple[int, Document] | None:
         """What was kept last under that mark, and the number of the last input in it."""
@@ -193,7 +232,7 @@ class Store:
             return reading.summary(connection, rfc3339(since), scope)
 
     def rebuild(self) -> int:
-        """Make `cases` and `alerts` anew from the log. Returns the number of events read.
+        """Make `cases` and `alerts` anew from the log, `work` from the actions. Returns the number of events read.
 
         Objects are no projection of events: they come back by replaying the inputs.
         """
@@ -204,6 +243,7 @@ class Store:
             for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
                 row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
                 project(connection, stored_event(row))
+            work_log.rebuild(connection)
             return connection.scalar(select(func.count()).select_from(tables.events)) or 0
 
     def _catch_up(self) -> None:
@@ -215,6 +255,10 @@ class Store:
             with self._writer.begin() as connection:
                 connection.execute(delete(marks).where(marks.c.name == PROJECTED))
                 connection.execute(insert(marks).values(name=PROJECTED, value=1))
+
+
+def last_input(connection: Connection) -> int:
+    return connection.scalar(select(func.max(tables.inputs.c.seq))) or 0
 
 
 def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> list[Identified]:

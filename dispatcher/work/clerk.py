@@ -1,0 +1,301 @@
+"""Clerk: does what offices ask for, keeps the clocks, and follows the case log. Every action is one transaction.
+
+An action, the work it comes to, the case event that tells of it, its letters and what the case engine learns of it
+become durable together, while nobody else writes: so an office never acts on a case that has just changed under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from dispatcher.access.principal import Principal
+from dispatcher.access.scope import Scope
+from dispatcher.alert import alert_envelopes, case_envelope
+from dispatcher.case import Alert, CaseEvent, State, parsed_case
+from dispatcher.store import seen_by
+from dispatcher.store import work as log
+from dispatcher.store.rows import Letter, StoredCase, StoredEvent
+from dispatcher.store.store import Store
+from dispatcher.store.work import Transaction
+from dispatcher.work.action import Action
+from dispatcher.work.asked import Asked, KeyReused, NoSuchCase, Stale, checked
+from dispatcher.work.book import Book
+from dispatcher.work.entry import Entry, canonical, digest
+from dispatcher.work.plan import Offices, Plan, Situation, assigned, escalated, moved, planned, registered, same_place
+from dispatcher.work.step import RULES, Act, Step
+from dispatcher.work.work import Work
+from ingest.frame import derived_id, rfc3339
+from ingest.topics import ALERTS, CASES
+from models.taxonomy import Taxonomy
+
+SYSTEM, SYSTEM_NAME = "system", "系统"
+BEGINS = frozenset({"opened", "rebounded"})
+ENDS = frozenset({"verified", "closed"})
+OVER = frozenset({str(State.CLOSED), str(State.DISMISSED)})
+
+
+class Located(Protocol):
+    """The areas; `dispatcher.area.Areas` is the real one."""
+
+    def features(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What was done, and the work right after."""
+
+    entry: Entry
+    case: StoredCase
+    work: Work
+    repeated: bool = False  # it had been done under this Idempotency-Key before
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A case and the work on it, as they stand."""
+
+    case: StoredCase
+    work: Work
+    entries: list[Entry]
+
+    @property
+    def tag(self) -> str:
+        return tag(self.work, self.case)
+
+
+def tag(work: Work, case: StoredCase) -> str:
+    """What changes when an office must look again before it acts: with each action, and with the case's state."""
+    return f'"{work.version}-{case.document["state"]}"'
+
+
+def _matches(if_match: str, current: str) -> bool:
+    """As RFC 9110 compares: a list of tags, strongly; `*` is any."""
+    return any(part.strip() in ("*", current) for part in if_match.split(","))
+
+
+class Clerk:
+    """The desk of one store. Any number may work on it, in any number of processes."""
+
+    def __init__(self, store: Store, areas: Located, taxonomy: Taxonomy, book: Book | None = None) -> None:
+        """`book` is what the desk works by; without one, what was imported into the store."""
+        self._store = store
+        self._taxonomy = taxonomy
+        self._areas = areas
+        self._given = book
+        self._texts: dict[str, str] | None = None
+        self._book = book or Book()
+        self._named: Offices | None = None
+
+    def book(self) -> Book:
+        """What the desk works by now."""
+        with self._store.reading() as connection:
+            self._refresh(connection)
+        return self._book
+
+    @property
+    def offices(self) -> Offices:
+        """What offices are called, and which is above which."""
+        if self._named is None:
+            self._named = Offices.of(self._areas.features(), self._book.duty.names)
+        return self._named
+
+    def standing(self, id: str, who: Principal) -> Standing:
+        """A case, the work on it and what was done. Raises NoSuchCase, also for one of somebody else."""
+        with self._store.reading() as connection:
+            case = log.case_of(connection, id)
+            work = log.work_of(connection, id) or Work(case=id, version=0)
+            if case is None or not seen_by.cases_in(connection, {id}, Scope(who.areas)):
+                raise NoSuchCase(f"no case {id!r}")
+            return Standing(case, work, log.entries_of(connection, id))
+
+    def act(
+        self,
+        who: Principal,
+        id: str,
+        asked: Asked,
+        *,
+        now: datetime,
+        if_match: str | None = None,
+        key: str | None = None,
+    ) -> Done:
+        """Do what a person asks. Raises a Refusal; nothing is changed then."""
+        body = digest(canonical({"case": id, "asked": asked.document()}))
+        with self._store.writing() as connection:
+            self._refresh(connection)
+            self._follow_all(connection, now)
+            case = log.case_of(connection, id)
+            work = log.work_of(connection, id) or Work(case=id, version=0)
+            if case is None or not seen_by.cases_in(connection, {id}, Scope(who.areas)):
+                raise NoSuchCase(f"no case {id!r}")
+            before = None if key is None else log.entry_with(connection, who.id, key)
+            if before is not None:
+                if before.asked != body:
+                    raise KeyReused("this Idempotency-Key was used for another request")
+                return Done(before, case, work, repeated=True)
+            if if_match is not None and not _matches(if_match, tag(work, case)):
+                raise Stale(f"the work on {id} has changed: it is {tag(work, case)} now; read it again")
+            checked(asked, work, who)
+            situation = self._situation(case, work, now)
+            entry = _entry(case, asked.act, who.id, who.name, now, (asked.reason or "").strip() or None)
+            return self._do(connection, replace(entry, key=key, asked=body), planned(asked, situation), case)
+
+    def tick(self, now: datetime) -> int:
+        """Follow the case log and tell the next level of what nobody took up. Returns how many entries that made.
+
+        Cheap when there is nothing to do: it looks before it asks for the write lock.
+        """
+        with self._store.reading() as connection:
+            behind = log.last_event(connection) > log.followed(connection)
+            late = bool(log.unacknowledged(connection, rfc3339(now), 1))
+        made = 0
+        if behind or late:
+            with self._store.writing() as connection:
+                self._refresh(connection)
+                made += self._follow_all(connection, now)
+                made += self._escalate(connection, now)
+        return made
+
+    # Following the engine
+
+    def _follow_all(self, connection: Transaction, now: datetime) -> int:
+        """Take what the case engine has said since. Idempotent: the place in the log is kept with what it made."""
+        made, seq = 0, log.followed(connection)
+        start = seq
+        while events := log.events_after(connection, seq):
+            ours = log.of_actions(connection, [event.id for event in events])
+            for event in events:
+                if event.id not in ours:
+                    made += self._heard(connection, event, now)
+            seq = events[-1].seq
+        if seq != start:
+            log.follow(connection, seq)
+        return made
+
+    def _heard(self, connection: Transaction, event: StoredEvent, now: datetime) -> int:
+        case = log.case_of(connection, event.case)
+        work = log.work_of(connection, event.case)
+        assert case is not None  # an event makes its case
+        if event.event in BEGINS and work is None and case.document["state"] not in OVER:
+            return self._register(connection, case, event, now)
+        if work is None or work.outcome is not None:
+            return 0
+        act, plan = None, Plan()
+        if event.event in ENDS:
+            act = Act.VERIFY
+        elif event.event == "confirmed" and event.document["state"] == State.OPEN and work.step is Step.REPORTED:
+            act = Act.FOUND_AGAIN
+        elif event.event == "moved" and work.step is Step.REGISTERED and work.hand_backs == 0:
+            act, plan = Act.MOVE, moved(self._situation(case, work, now))
+        if act is None:
+            return 0
+        self._by_system(connection, case, act, plan, now, event.id)
+        return 1
+
+    def _register(self, connection: Transaction, case: StoredCase, event: StoredEvent, now: datetime) -> int:
+        others = log.earlier_near(connection, case, case.document["matter"])
+        earlier = any(same_place(case.document, other.document) for other in others)
+        begun = Work(case=case.id, version=0)
+        plan = registered(self._situation(case, begun, now), earlier)
+        work = self._by_system(connection, case, Act.REGISTER, plan, now, event.id).work
+        onward = assigned(self._situation(case, work, now))
+        if onward is None:
+            return 1
+        self._by_system(connection, case, Act.DISPATCH, onward, now)
+        return 2
+
+    def _escalate(self, connection: Transaction, now: datetime) -> int:
+        made = 0
+        for id in log.unacknowledged(connection, rfc3339(now)):
+            case, work = log.case_of(connection, id), log.work_of(connection, id)
+            assert case is not None
+            assert work is not None
+            plan = escalated(self._situation(case, work, now))
+            if plan is not None:
+                self._by_system(connection, case, Act.ESCALATE, plan, now)
+                made += 1
+        return made
+
+    # Doing it
+
+    def _by_system(
+        self,
+        connection: Transaction,
+        case: StoredCase,
+        act: Act,
+        plan: Plan,
+        now: datetime,
+        cause: str | None = None,
+    ) -> Done:
+        return self._do(connection, _entry(case, act, SYSTEM, SYSTEM_NAME, now, None, cause), plan, case)
+
+    def _do(self, connection: Transaction, entry: Entry, plan: Plan, case: StoredCase) -> Done:
+        """Store an action and everything that follows from it. The write lock is held."""
+        rule = RULES[entry.act]
+        if rule.event is not None:
+            fresh = log.case_of(connection, case.id)
+            assert fresh is not None
+            told = _event(fresh, rule.event, rule.state, plan.recipients, entry.at)
+            entry = replace(entry, event=told.id)
+        done = log.chained(connection, replace(entry, details=plan.details))
+        if rule.event is not None:
+            heard = _action(done, told, rule.state)
+            self._store.append([heard.envelope()], [told], letters=self._letters)
+        after, work = log.case_of(connection, case.id), log.work_of(connection, case.id)
+        assert after is not None
+        assert work is not None
+        return Done(done, after, work)
+
+    def _letters(self, event: CaseEvent) -> Iterator[Letter]:
+        """What the world is told of an action, as of every other event."""
+        envelope = case_envelope(event)
+        if envelope is not None:
+            yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
+        for recipient, told in alert_envelopes(event, self.offices, self._taxonomy):
+            yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
+
+    def _situation(self, case: StoredCase, work: Work, now: datetime) -> Situation:
+        return Situation(case.document, case.area, work, self._book, self.offices, now)
+
+    def _refresh(self, connection: Transaction) -> None:
+        """Work by what was imported last."""
+        if self._given is not None:
+            return
+        texts = log.books(connection)
+        if texts != self._texts:
+            self._texts, self._book = texts, Book.of(texts)
+            self._named = None
+
+
+def _entry(
+    case: StoredCase, act: Act, actor: str, name: str, at: datetime, reason: str | None, cause: str | None = None
+) -> Entry:
+    """Not chained yet."""
+    return Entry(seq=0, case=case.id, act=act, actor=actor, name=name, at=at, reason=reason, details={}, event=cause)
+
+
+def _event(case: StoredCase, event: str, state: State | None, recipients: tuple[str, ...], at: datetime) -> CaseEvent:
+    """The case as the action leaves it."""
+    before = parsed_case(case.document)
+    after = replace(
+        before,
+        state=state or before.state,
+        closed_at=at if state is State.CLOSED else before.closed_at,
+        alerts=(*before.alerts, *(Alert(recipient, event, at) for recipient in recipients)),
+    )
+    # A case event each moves `updated` on: no two actions on one case start from the same.
+    id = derived_id("event", case.id, event, "action", str(case.updated))
+    return CaseEvent(id=id, event=event, at=at, case=after, recipients=recipients)
+
+
+def _action(entry: Entry, told: CaseEvent, state: State | None) -> Action:
+    return Action(
+        id=derived_id("action", entry.hash),
+        case=entry.case,
+        event=told.event,
+        at=entry.at,
+        state=state,
+        recipients=told.recipients,
+    )
