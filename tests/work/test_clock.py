@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.work.calendar import CHINA, Calendar, CalendarUnreadable
@@ -187,17 +187,20 @@ def paused(draw) -> tuple[datetime, list[Pause]]:
     return start, pauses
 
 
+@settings(deadline=None)
 @given(clocks(), moments, kinds, counts, counts)
 def test_more_time_is_never_due_earlier(clock, start, kind, one, other) -> None:
     less, more = sorted((one, other))
     assert clock.due_at(start, kind, less) <= clock.due_at(start, kind, more)
 
 
+@settings(deadline=None)
 @given(clocks(), moments, lengths, kinds, counts)
 def test_a_later_start_is_never_due_earlier(clock, start, later, kind, count) -> None:
     assert clock.due_at(start, kind, count) <= clock.due_at(start + later, kind, count)
 
 
+@settings(deadline=None)
 @given(clocks(), paused(), kinds, counts)
 def test_a_thing_is_due_when_exactly_its_amount_has_run_and_not_a_moment_before(clock, start, kind, count) -> None:
     begun, pauses = start
@@ -206,11 +209,13 @@ def test_a_thing_is_due_when_exactly_its_amount_has_run_and_not_a_moment_before(
     assert clock.elapsed(begun, due - ONE_MS, kind, pauses) < clock.amount(kind, count)
 
 
+@settings(deadline=None)
 @given(clocks(), moments, kinds.filter(lambda kind: kind.business), counts)
 def test_business_time_is_never_due_outside_business_hours(clock, start, kind, count) -> None:
     assert clock.is_business(clock.due_at(start, kind, count))
 
 
+@settings(deadline=None)
 @given(clocks(), paused(), kinds, counts)
 def test_nothing_is_due_while_the_clock_stands(clock, start, kind, count) -> None:
     begun, pauses = start
@@ -218,6 +223,7 @@ def test_nothing_is_due_while_the_clock_stands(clock, start, kind, count) -> Non
     assert not any(pause.begun < due <= pause.ended for pause in pauses)
 
 
+@settings(deadline=None)
 @given(clocks(), paused(), kinds, counts)
 def test_the_parts_between_pauses_add_up(clock, start, kind, count) -> None:
     begun, pauses = start
@@ -227,6 +233,7 @@ def test_the_parts_between_pauses_add_up(clock, start, kind, count) -> None:
     assert sum(ran[::2], timedelta(0)) == clock.amount(kind, count)  # every second part is a pause
 
 
+@settings(deadline=None)
 @given(clocks(), paused(), kinds, counts)
 def test_a_pause_never_makes_a_thing_due_earlier(clock, start, kind, count) -> None:
     begun, pauses = start
@@ -237,6 +244,7 @@ def test_a_pause_never_makes_a_thing_due_earlier(clock, start, kind, count) -> N
         assert due - without == sum((p.ended - p.begun for p in pauses if p.begun < due), timedelta(0))
 
 
+@settings(deadline=None)
 @given(clocks(), moments, lengths, lengths, kinds)
 def test_time_that_runs_is_additive_and_never_more_than_the_wall_clock_s(clock, start, one, other, kind) -> None:
     middle, end = start + one, start + one + other
@@ -245,6 +253,7 @@ def test_time_that_runs_is_additive_and_never_more_than_the_wall_clock_s(clock, 
     assert timedelta(0) <= whole <= end - start
 
 
+@settings(deadline=None)
 @given(clocks(), moments, st.integers(1, 10))
 def test_a_workday_is_as_long_as_its_business_hours(clock, start, days) -> None:
     hours = days * clock.hours.a_day / timedelta(hours=1)
