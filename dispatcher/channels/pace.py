@@ -1,8 +1,8 @@
 """Pace: how often a channel may send, and how long to wait before trying again.
 
 A token bucket is kept as one time, `next_free`: when the bucket will be full again. Each message moves it by `every`;
-as long as it lies no more than `burst` × `every` ahead, there is a token. One time is easily stored with the attempt, so
-that a sender that starts anew sends no faster than the one before it.
+as long as it lies no more than `burst` × `every` ahead, there is a token. One time is easily stored with the attempt,
+so that a sender that starts anew sends no faster than the one before it.
 """
 
 from __future__ import annotations

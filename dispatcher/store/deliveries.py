@@ -45,7 +45,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How many deliveries of a channel are in a state, and since when the oldest of them."""
+    """How many deliveries of a channel are in a state, and when the oldest was made of those that wait."""
 
     channel: str
     state: Progress
@@ -158,11 +158,16 @@ class Deliveries:
 
     def counts(self) -> list[Count]:
         """By channel and state."""
-        c = deliveries.c
-        query = select(c.channel, c.state, func.count().label("n"), func.min(c.created_at).label("oldest"))
+        c, waits = deliveries.c, str(Progress.PENDING)
+        count = select(c.channel, c.state, func.count().label("n")).group_by(c.channel, c.state)
+        since = select(c.channel, func.min(c.created_at)).where(c.state == waits).group_by(c.channel)
         with self._engine.begin() as connection:
-            rows = connection.execute(query.group_by(c.channel, c.state).order_by(c.channel, c.state)).all()
-        return [Count(row.channel, Progress(row.state), row.n, row.oldest) for row in rows]
+            rows = connection.execute(count.order_by(c.channel, c.state)).all()
+            oldest: dict[str, str] = dict(connection.execute(since).tuples().all())
+        return [
+            Count(row.channel, Progress(row.state), row.n, oldest.get(row.channel, "") if row.state == waits else "")
+            for row in rows
+        ]
 
     def _read(self, wanted: ColumnElement[bool], limit: int | None) -> list[Parcel]:
         query = select(deliveries).where(wanted).order_by(deliveries.c.seq).limit(limit)

@@ -1,4 +1,4 @@
-"""Lease: who may decide on a store, and who may send for it. One process at a time; when it ends, the next takes over."""
+"""Lease: who may decide on a store, and who may send for it. When its process ends, the next takes over."""
 
 from __future__ import annotations
 
