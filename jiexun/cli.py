@@ -25,6 +25,8 @@ from ingest.frame import parse_rfc3339
 from ingest.rejected import Rejected
 from jiexun.access import answering, count_access
 from jiexun.bench import bench_app
+from jiexun.channels import channels_app
+from jiexun.deliver import deliver
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.doctor import doctor_report, print_doctor
 from jiexun.inspect import detect_pictures, evaluate_data
@@ -77,10 +79,12 @@ cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: repl
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
+app.add_typer(channels_app, name="channels")
 app.add_typer(deadletter_app, name="deadletter")
 app.command()(publish)
 app.command()(worker)
 app.command()(dispatch)
+app.command()(deliver)
 
 
 @app.command()

@@ -33,6 +33,7 @@ class Settings:
     s3_key: str = ""  # empty: as boto3 finds it (AWS_* variables, files, roles)
     s3_secret: str = field(default="", repr=False)
     s3_ca: str = ""  # PEM file that signs the server
+    channels_allow: str = ""  # networks beside the public internet that channels may reach: "10.20.0.0/16,…"
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0  # of /metrics, /healthz and /readyz; 0: none
     kafka: str = ""  # brokers, "host:port,…"

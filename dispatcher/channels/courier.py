@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -37,6 +38,8 @@ class Courier:
 
     def __init__(self, guard: Guard, now: Callable[[], datetime]) -> None:
         self._now = now
+        for name in ("httpx", "httpcore"):  # they would log addresses, and that of a robot holds its key
+            logging.getLogger(name).setLevel(logging.WARNING)
         limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
         inner = httpx.HTTPTransport(limits=limits, trust_env=False)
         self._client = httpx.Client(

@@ -220,7 +220,7 @@ class Sender:
                 del self._flying[id]
             before = touched.get(id) or self._channels.get(id) or sent.begun.channel
             settled.append(self._settled(sent, now))
-            after = self._fares(before, sent.outcome, settled[-1], now)
+            after = self._fares(before, sent, now)
             if after != before:
                 touched[id] = self._channels[id] = after
             self._tell(sent, settled[-1].state, now)
@@ -241,14 +241,16 @@ class Sender:
                 later = now + timedelta(seconds=wait_s(attempts, self._chance, asked_s))
                 return Settled(seqs, Progress.PENDING, at, error, rfc3339(later))
 
-    def _fares(self, channel: Channel, outcome: Outcome, settled: Settled, now: datetime) -> Channel:
+    def _fares(self, channel: Channel, sent: Sent, now: datetime) -> Channel:
         """Whether the channel rests now, or is stopped."""
+        outcome, failures = sent.outcome, sent.begun.channel.failures
         if isinstance(outcome, Gone):
             return replace(channel, stopped=outcome.error)
         if isinstance(outcome, Again) and outcome.hold:
-            wait = timedelta(seconds=wait_s(channel.failures, self._chance, outcome.after_s))
-            held = max(channel.held_until, rfc3339(now + wait))
-            return replace(channel, failures=channel.failures + 1, held_until=held)
+            if channel.failures > failures and outcome.after_s is None:
+                return channel  # one of several that were under way together: one failure, not several in a row
+            wait = timedelta(seconds=wait_s(failures, self._chance, outcome.after_s))
+            return replace(channel, failures=failures + 1, held_until=max(channel.held_until, rfc3339(now + wait)))
         if isinstance(outcome, Delivered) and channel.failures:
             return replace(channel, failures=0, held_until="")
         return channel

@@ -17,6 +17,10 @@ LISTS = ("recipients", "events", "mentions")
 REMOVED = "the channel was removed"
 
 
+class NoChannel(ValueError):
+    """There is no channel of that name."""
+
+
 class Channels:
     """The channels of one store."""
 
@@ -38,14 +42,14 @@ class Channels:
             return list(standing(connection))
 
     def named(self, name: str) -> Channel:
-        """Raises LookupError."""
+        """Raises NoChannel."""
         for channel in self.all():
             if channel.name == name:
                 return channel
-        raise LookupError(f"there is no channel {name!r}")
+        raise NoChannel(f"there is no channel {name!r}")
 
     def rotate(self, name: str, secret: str, *, until: str) -> Channel:
-        """Sign with a new secret from now on, and until then with the one before as well. Raises LookupError."""
+        """Sign with a new secret from now on, and until then with the one before as well. Raises NoChannel."""
         old = self.named(name)
         new = replace(old, secret=secret, secret_before=old.secret, before_until=until)
         values = {"secret": secret, "secret_before": old.secret, "before_until": until}
@@ -53,11 +57,11 @@ class Channels:
         return new
 
     def start_again(self, name: str) -> None:
-        """Send through a channel that was stopped, or that rests after failures. Raises LookupError."""
+        """Send through a channel that was stopped, or that rests after failures. Raises NoChannel."""
         self._change(self.named(name).id, {"stopped": "", "held_until": "", "failures": 0})
 
     def remove(self, name: str, *, now: str) -> int:
-        """Forget a channel and its secrets. What still waited fails; returns how many. Raises LookupError."""
+        """Forget a channel and its secrets. What still waited fails; returns how many. Raises NoChannel."""
         id = self.named(name).id
         gone = {"removed_at": now, "url": "", "secret": "", "secret_before": "", "mentions": "[]"}
         waiting = (deliveries.c.channel == id) & (deliveries.c.state == str(Progress.PENDING))

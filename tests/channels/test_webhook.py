@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import standardwebhooks
-from conftest import EAST, LOOPBACK, NOON, SECRET, WEST, alert, make_channel, make_event, tell
+from conftest import EAST, NOON, SECRET, WEST, alert, make_channel, make_event, tell
 from receiver import Machine, Server
 
 from dispatcher.channels.channel import Kind, Parcel, Progress
@@ -182,7 +181,7 @@ def test_a_receiver_that_is_away_gets_everything_once_it_is_back(store, machine,
     store.channels.add(make_channel(url))
     tell(store, *(make_event(n) for n in range(30)))
     sender = sender_of(store)
-    drive(sender, lambda: store.channels.all()[0].failures >= 2)
+    drive(sender, lambda: store.channels.all()[0].failures == 2)
     assert sum(parcel.attempts for parcel in store.deliveries.listing()) < 12  # one at a time while it is away
     back = Server(machine)
     store.channels.start_again(store.channels.all()[0].name)
@@ -233,12 +232,14 @@ def test_a_removed_channel_forgets_its_secrets_and_its_deliveries_fail(store, re
 # Where a webhook may lead
 
 
-@pytest.mark.parametrize(
-    "url",
-    ["https://127.0.0.1/", "https://10.1.2.3/", "https://169.254.169.254/latest", "https://[::1]/", "https://0.0.0.0/"]
-    + ["https://[::ffff:10.0.0.1]/", "https://[64:ff9b::a00:1]/", "https://2130706433/", "https://0x7f.1/"]
-    + ["https://localhost/", "https://224.0.0.1/", "http://8.8.8.8/", "ftp://8.8.8.8/", "https://a:b@8.8.8.8/", "x"],
-)
+ODD = """
+https://127.0.0.1/ https://10.1.2.3/ https://169.254.169.254/latest https://[::1]/ https://0.0.0.0/ https://localhost/
+https://[::ffff:10.0.0.1]/ https://[64:ff9b::a00:1]/ https://2130706433/ https://0x7f.1/ https://224.0.0.1/
+http://8.8.8.8/ ftp://8.8.8.8/ https://a:b@8.8.8.8/ x
+"""
+
+
+@pytest.mark.parametrize("url", ODD.split())
 def test_private_and_odd_addresses_are_refused(url: str) -> None:
     with pytest.raises(Forbidden):
         Guard().check(url)
@@ -270,7 +271,3 @@ def test_neither_the_address_nor_a_secret_is_in_the_repr_of_a_channel() -> None:
     channel = replace(channel, secret="SEC-VERYSECRET", secret_before="VERYSECRET")
     assert "VERYSECRET" not in repr(channel)
     assert "13800000000" not in repr(channel)
-    assert json.loads("{}") == {}
-
-
-assert LOOPBACK
