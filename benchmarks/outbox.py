@@ -1,12 +1,13 @@
 """Does every recipient handle every case event exactly once, however often the processes are killed?
 
 Things beside streets are seen, one after the other; each opens a case, which is told to the office that owns the
-place, and near a border to two. The dispatcher's loop decides and stores (SQLite), `jiexun deliver` sends what is stored
-to one webhook a district; each is a process of its own and gets SIGKILL at random moments, as often as asked, and starts
-again. What must arrive is computed beforehand by an engine that nobody disturbs. Receivers verify signatures and handle
-each `webhook-id` once, as the Standard Webhooks spec asks of them; how often one came again is counted. Read beside it
-are topic `alerts`, a console's place in the event log, and a DingTalk robot of one community, whose server enforces the
-documented limit: a robot's message that was under way when its sender was killed counts as unknown, not as missing.
+place, and near a border to two. The dispatcher's loop decides and stores (SQLite), `jiexun deliver` sends what is
+stored to one webhook a district; each is a process of its own and gets SIGKILL at random moments, as often as asked,
+and starts again. What must arrive is computed beforehand by an engine that nobody disturbs. Receivers verify
+signatures and handle each `webhook-id` once, as the Standard Webhooks spec asks of them; how often one came again is
+counted. Read beside it are topic `alerts`, a console's place in the event log, and a DingTalk robot of one community,
+whose server enforces the documented limit: a robot's message that was under way when its sender was killed counts as
+unknown, not as missing.
 
 The bus is one of files (`benchmarks/filebus.py`): transport and group are measured by `bench faults` on a real broker.
 """

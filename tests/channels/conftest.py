@@ -1,84 +1,27 @@
-"""Channels, alerts of a street in Futian, and senders that are real."""
+"""Stores, receivers and senders that are real."""
 
 from __future__ import annotations
 
+import os
 import secrets
+import shutil
+import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+import psycopg
 import pytest
-from receiver import Machine, Server
+from alerts import LOOPBACK, SECRET
 
-from dispatcher.alert import ALERT_TYPE, SOURCE
-from dispatcher.case import Case, CaseEvent, Share, State
-from dispatcher.channels.channel import Channel, Kind
+from benchmarks.receivers import Machine, Server
 from dispatcher.channels.courier import Courier
-from dispatcher.channels.guard import Guard
 from dispatcher.channels.sender import Sender
 from dispatcher.store.lease import Right
-from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
-from ingest.envelope import Envelope
-from ingest.frame import rfc3339
-from vision.sighting import Evidence
-
-NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)  # noon in Shenzhen
-WEST, EAST = "440304008901", "440304004902"
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-LOOPBACK = Guard.parse("127.0.0.0/8")
-
-
-def alert(event: CaseEvent, recipient: str, **more: Any) -> Letter:
-    """As the dispatcher's loop writes it, with fields that an alert may have."""
-    data = event.document() | {
-        "case": event.case.id,
-        "recipient": recipient,
-        "recipient_name": {WEST: "彩田社区", EAST: "岗厦社区"}.get(recipient, recipient),
-        "matter_zh": "垃圾箱满溢",
-    }
-    id = f"alert-{event.id}-{recipient}"
-    envelope = Envelope(id=id, type=ALERT_TYPE, source=SOURCE, time=event.at, data=data | more)
-    return Letter(id=id, topic="alerts", key=recipient, line=envelope.dumps())
-
-
-def make_event(n: int, event: str = "opened", recipients: tuple[str, ...] = (WEST,)) -> CaseEvent:
-    case = Case(
-        id=f"case-{n}",
-        kind="overflow_bin",
-        matter="06042",
-        state=State.OPEN,
-        lat=22.5401,
-        lon=114.0453,
-        covariance_m2=(4.0, 0.0, 1.0),
-        probability=0.9973,
-        opened_at=NOON,
-        closed_at=None,
-        episode=1,
-        previous=None,
-        first_seen_at=NOON,
-        last_seen_at=NOON,
-        sightings=("s-1",),
-        passes=2,
-        owners=(Share(WEST, 0.97),),
-        alerts=(),
-        confidence=0.9,
-        evidence=Evidence(uri="ab.jpg", sha256="ab", box_xyxy=None, missing=None),
-    )
-    return CaseEvent(id=f"case-{n}:{event}", event=event, at=NOON, case=case, recipients=recipients)
-
-
-def tell(store: Store, *events: CaseEvent, **more: Any) -> None:
-    """Append events with their alerts."""
-    store.append((), events, letters=lambda event: [alert(event, to, **more) for to in event.recipients])
-
-
-def make_channel(url: str, kind: Kind = Kind.WEBHOOK, **values: Any) -> Channel:
-    id = secrets.token_hex(6)
-    secret = SECRET if kind is Kind.WEBHOOK else ""
-    given = {"name": id, "secret": secret, "created_at": rfc3339(NOON)} | values
-    return Channel(id=id, kind=kind, url=url, **given)
 
 
 @pytest.fixture
@@ -120,3 +63,50 @@ def sender_of(courier: Courier) -> Iterator[Callable[..., Sender]]:
     for sender, lease in made:
         sender.close()
         lease.release()
+
+
+BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of this test run's own, as `postgresql://…` without a database. JIEXUN_POSTGRESQL names another."""
+    if given := os.environ.get("JIEXUN_POSTGRESQL"):
+        yield given.rstrip("/")
+        return
+    if not BINARIES or not shutil.which("runuser"):
+        why = "NO REAL POSTGRESQL, NOT TESTED: install postgresql, or name one by JIEXUN_POSTGRESQL"
+        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+    home = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())  # where the user postgres may go
+    shutil.chown(home, "postgres")
+    password = secrets.token_hex(8)
+    (home / "pw").write_text(password)
+    shutil.chown(home / "pw", "postgres")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = int(listener.getsockname()[1])
+
+    def do(name: str, *words: str) -> None:
+        command = ["runuser", "-u", "postgres", "--", BINARIES[-1] / name, "-D", home / "data", *words]
+        subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    do("initdb", "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={home / 'pw'}", "-E", "UTF8", "-N")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync=off"
+    do("pg_ctl", "-w", "-l", str(home / "log"), "-o", options, "start")
+    try:
+        yield f"postgresql://postgres:{quote(password)}@127.0.0.1:{port}"
+    finally:
+        do("pg_ctl", "-m", "fast", "stop")
+        shutil.rmtree(home)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'either.db'}"
+    server: str = request.getfixturevalue("server")
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"create database {name}")  # type: ignore[call-overload]  # the name is ours
+    return f"{server}/{name}"

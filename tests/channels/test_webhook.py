@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 import standardwebhooks
-from conftest import EAST, NOON, SECRET, WEST, alert, make_channel, make_event, tell
-from receiver import Machine, Server
+from alerts import EAST, NOON, SECRET, WEST, alert, drive, make_channel, make_event, parcel_of, tell
 
+from benchmarks.receivers import Machine, Server
 from dispatcher.channels.channel import Kind, Parcel, Progress
+from dispatcher.channels.courier import Courier
 from dispatcher.channels.guard import Forbidden, Guard
 from dispatcher.channels.message import Answer
-from dispatcher.channels.sender import Sender
+from dispatcher.channels.outcome import Again
 from dispatcher.channels.webhook import Webhook, asked_s, secrets_at
 from dispatcher.store.store import Store
 from ingest.envelope import parse_envelope
@@ -24,34 +24,12 @@ from ingest.frame import rfc3339
 NEW = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 
 
-def drive(sender: Sender, until: Callable[[], bool], patience_s: float = 10.0) -> None:
-    give_up = time.monotonic() + patience_s
-    while not until():
-        assert time.monotonic() < give_up, "it did not come to that"
-        if not sender.turn():
-            time.sleep(0.005)
-
-
 def states(store: Store) -> list[Progress]:
     return [parcel.state for parcel in reversed(store.deliveries.listing())]
 
 
-def parcel_of(event_n: int = 1) -> Parcel:
-    letter = alert(make_event(event_n), WEST)
-    at = rfc3339(NOON)
-    return Parcel(
-        seq=1,
-        alert=letter.id,
-        channel="c",
-        state=Progress.PENDING,
-        attempts=0,
-        created_at=at,
-        next_at=at,
-        ended_at="",
-        error="",
-        digest="",
-        line=letter.line,
-    )
+def one() -> Parcel:
+    return parcel_of(alert(make_event(1), WEST))
 
 
 def test_an_alert_arrives_signed_and_says_what_the_topic_says(store, receiver, machine, sender_of) -> None:
@@ -69,7 +47,7 @@ def test_an_alert_arrives_signed_and_says_what_the_topic_says(store, receiver, m
 
 
 def test_the_signature_is_that_of_the_spec_s_own_example() -> None:
-    parcel = replace(parcel_of(), alert="msg_p5jXN8AQM9LWM0D4loKWxJek", line='{"time":"x"}')
+    parcel = replace(one(), alert="msg_p5jXN8AQM9LWM0D4loKWxJek", line='{"time":"x"}')
     now = datetime.fromtimestamp(1614265330, UTC)
     message = Webhook().message(make_channel("http://127.0.0.1"), (parcel,), now)
     expected = standardwebhooks.Webhook(SECRET).sign(parcel.alert, now, message.body.decode())
@@ -84,10 +62,10 @@ def test_while_two_secrets_are_valid_a_receiver_that_knows_either_accepts() -> N
     channel = make_channel("http://127.0.0.1", secret=NEW, secret_before=SECRET, before_until=rfc3339(until))
     assert secrets_at(channel, NOON) == [NEW, SECRET]
     assert secrets_at(channel, until) == [NEW]
-    message = Webhook().message(channel, (parcel_of(),), datetime.now(UTC))
+    message = Webhook().message(channel, (one(),), datetime.now(UTC))
     assert secrets_at(channel, datetime.now(UTC)) == [NEW]
     later = replace(channel, before_until=rfc3339(datetime.now(UTC) + timedelta(hours=1)))
-    message = Webhook().message(later, (parcel_of(),), datetime.now(UTC))
+    message = Webhook().message(later, (one(),), datetime.now(UTC))
     for secret in (SECRET, NEW):
         standardwebhooks.Webhook(secret).verify(message.body, message.headers)
 
@@ -256,11 +234,8 @@ def test_a_network_that_is_allowed_is_reached_also_without_tls() -> None:
 
 
 def test_a_forbidden_address_is_never_connected_to_and_the_delivery_says_why(store, receiver, machine, courier) -> None:
-    from dispatcher.channels.courier import Courier
-    from dispatcher.channels.outcome import Again
-
     with Courier(Guard(), lambda: datetime.now(UTC)) as strict:
-        outcome = strict.post(make_channel(receiver.url), (parcel_of(),))
+        outcome = strict.post(make_channel(receiver.url), (one(),))
     assert isinstance(outcome, Again)
     assert "JIEXUN_CHANNELS_ALLOW" in outcome.error
     assert receiver.requests == []
