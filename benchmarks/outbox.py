@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json as jsonlib
+import math
 import multiprocessing
 import os
 import random
@@ -26,7 +27,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -53,11 +54,12 @@ from vision.place import place_of
 from vision.sighting import Evidence, Sighting, enveloped
 
 EVENTS, KILLS = 10_000, 50
-A_KILL_S = 3.0  # of flow for each kill
+A_KILL_S = 2.5  # mean time from the moment when things move again to the next kill
+MOVES_S = 10.0  # so long is waited for that moment
 APART_M, SQUARE_M = 60.0, 600.0  # between things, and along a side of a community
 ORIGIN = (22.50, 113.90)
 DISTRICTS = ("440303", "440304", "440305", "440306")
-PATIENCE_S = 240.0  # after the last event, for what still waits
+PATIENCE_S = 90.0  # without anything arriving, and it is taken for lost
 QUIET_S = 1.5  # so long nothing more must come before it is over
 DISPATCH, DELIVER = "dispatcher", "deliver"
 OUT = RESULTS / "outbox.json"
@@ -198,7 +200,8 @@ class Processes:
     def start(self, name: str) -> None:
         target = dispatch if name == DISPATCH else send
         process = self._context.Process(target=_quietly, args=(target, str(self._folder), name), daemon=True)
-        process.start()
+        with _no_main():
+            process.start()
         self._running[name] = process
 
     def kill(self, name: str) -> None:
@@ -225,6 +228,18 @@ class Processes:
             process.join(60.0)
             if process.exitcode != 0:
                 raise RuntimeError(f"{name} ended with {process.exitcode} on SIGTERM")
+
+
+@contextmanager
+def _no_main() -> Iterator[None]:
+    """A new process would import the main module again, `jiexun` with all its libraries, where nothing needs it."""
+    main = sys.modules["__main__"]
+    kept: dict[str, Any] = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(kept)
 
 
 def _quietly(target: Any, folder: str, name: str) -> None:
@@ -305,6 +320,93 @@ def channels(machines: dict[str, str], robot: tuple[str, str], secret: str) -> I
     )
 
 
+class Feed(threading.Thread):
+    """Sightings arrive: for every kill a share of them, evenly over its time."""
+
+    def __init__(self, folder: Path, sightings: list[Sighting], kills: int, a_kill_s: float) -> None:
+        super().__init__(daemon=True)
+        self._bus = FileBus(folder)
+        self._sightings = sightings
+        self._shares = max(1, kills)
+        self._a_kill_s = a_kill_s
+        self._begun = (0, time.monotonic())  # share, and when it began
+        self.stopping = threading.Event()
+
+    def next(self, share: int) -> None:
+        """Another share may arrive."""
+        self._begun = (share, time.monotonic())
+
+    def run(self) -> None:
+        sent = 0
+        while sent < len(self._sightings) and not self.stopping.is_set():
+            share, began = self._begun
+            part = min(1.0, (time.monotonic() - began) / self._a_kill_s) if self._a_kill_s else 1.0
+            due = min(len(self._sightings), math.ceil(len(self._sightings) * (share + part) / self._shares))
+            for sighting in self._sightings[sent:due]:
+                envelope = enveloped(sighting, made_at=sighting.seen_at)
+                self._bus.send(event_record(SIGHTINGS.name, place_of(sighting), envelope))
+            self._bus.flush()
+            sent = due
+            self.stopping.wait(0.05)
+
+
+def run(self) -> None:
+    after = 0
+    with Store.open(self._url) as store:
+        while not self.stopping.is_set():
+            found = store.events_after(after)
+            for event in found:
+                after = event.seq
+                self.handled.update((event.case, event.event, recipient) for recipient in event.recipients)
+            if not found:
+                self.stopping.wait(0.3)
+
+
+def handled_by(machines: dict[str, Machine]) -> Counter[Told]:
+    """What the webhooks' receivers did."""
+    return Counter(_told(document["data"]) for machine in machines.values() for document in list(machine.data))
+
+
+def on_topic(folder: Path) -> Counter[Told]:
+    return Counter(_told(jsonlib.loads(record.value)["data"]) for record in FileBus(folder).scan(ALERTS.name))
+
+
+def _told(data: dict[str, Any]) -> Told:
+    return data["case"], data["event"], data["recipient"]
+
+
+def compared(expected: frozenset[Told], handled: Counter[Told]) -> dict[str, int]:
+    """How what was handled differs from what should be."""
+    return {
+        "missing": len(expected - handled.keys()),
+        "repeated": sum(n - 1 for n in handled.values() if n > 1),
+        "unexpected": len(handled.keys() - expected),
+    }
+
+
+# The run
+
+
+def channels(machines: dict[str, str], robot: tuple[str, str], secret: str) -> Iterator[Channel]:
+    """One webhook a district, and a robot."""
+    now = rfc3339(datetime.now(UTC))
+    for district, url in machines.items():
+        yield Channel(
+            id=district,
+            name=district,
+            kind=Kind.WEBHOOK,
+            url=url,
+            secret=secret,
+            recipients=(district,),
+            created_at=now,
+        )
+    area, url = robot
+    robot_url = f"{url}/robot/send?access_token=benchmark"
+    yield Channel(
+        id="robot", name="robot", kind=Kind.DINGTALK, url=robot_url, secret="SEC1", recipients=(area,), created_at=now
+    )
+
+
 def feed(folder: Path, sightings: list[Sighting], seconds: float, stop: threading.Event) -> None:
     """Sightings arrive evenly over so many seconds."""
     bus, start = FileBus(folder), time.monotonic()
@@ -321,13 +423,11 @@ def feed(folder: Path, sightings: list[Sighting], seconds: float, stop: threadin
 
 def run(folder: Path, made: World, kills: int, seed: int, a_kill_s: float) -> dict[str, Any]:
     """Let it flow and kill; returns what became of it."""
-    rng = random.Random(f"kills-{seed}")
     secret = "whsec_" + "b3V0Ym94" * 6
     machines = {district: Machine(secret) for district in DISTRICTS}
     area = parse_areas(made.areas, "")[0]
     robot_area, robot = next(iter(sorted(found.code for found in area))), DingTalkRobot("SEC1")
     (folder / "areas.geojson").write_text(made.areas, encoding="utf-8")
-    seconds = kills * a_kill_s
     with ExitStack() as stack:
         servers = {name: stack.enter_context(Server(machine)) for name, machine in machines.items()}
         robot_server = stack.enter_context(Server(robot))
@@ -339,41 +439,65 @@ def run(folder: Path, made: World, kills: int, seed: int, a_kill_s: float) -> di
         console.start()
         stack.callback(console.join)
         stack.callback(console.stopping.set)
-        stop = threading.Event()
-        feeder = threading.Thread(target=feed, args=(folder, made.sightings, seconds, stop), daemon=True)
-        stack.callback(stop.set)
+        feed = Feed(folder, made.sightings, kills, a_kill_s)
+        stack.callback(feed.stopping.set)
         processes = stack.enter_context(Processes(folder))
-        feeder.start()
-        killed = _kill(processes, rng, kills, a_kill_s)
-        feeder.join()
-        _settle(processes, store, made, machines, console)
+        feed.start()
+        here = Here(store, machines, console)
+        killed = _kill(processes, feed, here, random.Random(f"kills-{seed}"), kills, a_kill_s)
+        feed.join()
+        _settle(processes, made, here)
         processes.stop()
         return _figures(folder, made, store, machines, robot, console, killed, processes.restarts)
 
 
-def _kill(processes: Processes, rng: random.Random, kills: int, a_kill_s: float) -> Counter[str]:
+@dataclass(frozen=True, slots=True)
+class Here:
+    """Where one sees how far it has come."""
+
+    store: Store
+    machines: dict[str, Machine]
+    console: Console
+
+    def arrived(self) -> int:
+        """Events in the log, and what was delivered: grows while both processes work."""
+        return len(self.console.handled) + sum(len(machine.data) for machine in self.machines.values())
+
+    def waiting(self) -> bool:
+        """True while something stored is still to be sent."""
+        states = (Progress.PENDING, Progress.SENDING)
+        return any(count.state in states for count in self.store.deliveries.counts()) or bool(self.store.outbox(1))
+
+
+def _kill(
+    processes: Processes, feed: Feed, here: Here, rng: random.Random, kills: int, a_kill_s: float
+) -> Counter[str]:
     killed: Counter[str] = Counter()
     for n in range(kills):
+        feed.next(n)
+        before, give_up = here.arrived(), time.monotonic() + MOVES_S
+        while here.arrived() == before and time.monotonic() < give_up:
+            time.sleep(0.05)
         time.sleep(rng.uniform(0.0, 2.0 * a_kill_s))
         name = rng.choice((DISPATCH, DELIVER))
         processes.look_after()
         processes.kill(name)
         killed[name] += 1
-        print(f"\r{n + 1} of {kills} kills", end="", file=sys.stderr, flush=True)
+        print(f"\r{n + 1} of {kills} kills, {here.arrived()} arrivals", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     return killed
 
 
-def _settle(processes: Processes, store: Store, made: World, machines: dict[str, Machine], console: Console) -> None:
-    """Wait until everything has arrived, or it takes too long; and then whether more comes."""
-    give_up = time.monotonic() + PATIENCE_S
-    while time.monotonic() < give_up:
+def _settle(processes: Processes, made: World, here: Here) -> None:
+    """Wait until everything has arrived, or nothing more arrives for long; and then whether more comes."""
+    arrived, since = here.arrived(), time.monotonic()
+    while time.monotonic() - since < PATIENCE_S:
         processes.look_after()
-        waiting = sum(c.n for c in store.deliveries.counts() if c.state in (Progress.PENDING, Progress.SENDING))
-        arrived = len(handled_by(machines)) >= len(made.told) and len(console.handled) >= len(made.told)
-        if arrived and not waiting and not store.outbox(1):
+        if here.arrived() >= 2 * len(made.told) and not here.waiting():
             break
         time.sleep(0.3)
+        if here.arrived() != arrived:
+            arrived, since = here.arrived(), time.monotonic()
     time.sleep(QUIET_S)
 
 
@@ -453,4 +577,6 @@ if __name__ == "__main__":
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--save", action="store_true")
     given = parser.parse_args()
-    main(seed=given.seed, events=given.events, kills=given.kills, json=given.json, save=given.save)
+    from benchmarks.outbox import main as measure  # not as __main__: new processes look functions up by their module
+
+    measure(seed=given.seed, events=given.events, kills=given.kills, json=given.json, save=given.save)

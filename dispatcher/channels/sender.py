@@ -28,7 +28,7 @@ from ingest.frame import parse_rfc3339, rfc3339
 
 POLL_S = 0.2  # how often the store is asked when nothing happens here
 CHANNELS_S = 1.0  # how often channels are read again, and the lease is looked at
-AT_ONCE = 8  # messages under way on one webhook
+AT_ONCE = 16  # messages under way on one webhook
 THREADS = 64
 ENDED = "the sender ended while it was sent: whether it arrived is unknown"
 GIVE_UP = timedelta(hours=24)

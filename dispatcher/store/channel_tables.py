@@ -46,4 +46,5 @@ deliveries = Table(
     sqlite_autoincrement=True,
 )
 
-Index("deliveries_due", deliveries.c.channel, deliveries.c.state, deliveries.c.next_at)
+# In the order in which they are due, so that a long backlog costs the sender nothing.
+Index("deliveries_due", deliveries.c.channel, deliveries.c.state, deliveries.c.next_at, deliveries.c.seq)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, func, insert, select, update
 
 from dispatcher.channels.channel import Channel, Parcel, Progress
 from dispatcher.store.channel_tables import channels, deliveries
@@ -85,27 +85,32 @@ class Deliveries:
     # For the sender
 
     def due(self, channel: str, now: str, limit: int = PAGE) -> list[Parcel]:
-        """What may be sent on a channel now, oldest first."""
+        """What may be sent on a channel now, what is due longest first."""
         c = deliveries.c
         wanted = and_(c.channel == channel, c.state == str(Progress.PENDING), c.next_at <= now)
-        return self._read(wanted, limit)
+        query = select(deliveries).where(wanted).order_by(c.next_at, c.seq).limit(limit)
+        with self._engine.begin() as connection:
+            return [_parcel(row) for row in connection.execute(query)]
 
     def begin(self, attempts: Sequence[Begun]) -> bool:
         """Store attempts before they are made, all or none. False when a row is not waiting any more."""
+        together: dict[str, list[int]] = {}  # digest -> rows: one statement for all that go alone
+        for attempt in attempts:
+            together.setdefault(attempt.digest, []).extend(parcel.seq for parcel in attempt.parcels)
+        paced = {attempt.channel.id: attempt.next_free for attempt in attempts}  # the last of a channel counts
         with self._writer.connect() as connection, connection.begin() as transaction:
-            for attempt in attempts:
-                seqs = [parcel.seq for parcel in attempt.parcels]
+            for digest, seqs in together.items():
                 waiting = and_(deliveries.c.seq.in_(seqs), deliveries.c.state == str(Progress.PENDING))
                 sending = {
                     "state": str(Progress.SENDING),
                     "attempts": deliveries.c.attempts + 1,
-                    "digest": attempt.digest,
+                    "digest": digest,
                 }
                 if connection.execute(update(deliveries).where(waiting).values(sending)).rowcount != len(seqs):
                     transaction.rollback()
                     return False
-                paced = {"next_free": attempt.next_free}
-                connection.execute(update(channels).where(channels.c.id == attempt.channel.id).values(paced))
+            for id, next_free in paced.items():
+                connection.execute(update(channels).where(channels.c.id == id).values(next_free=next_free))
         return True
 
     def settle(self, settled: Sequence[Settled], touched: Collection[Channel] = ()) -> None:
@@ -119,7 +124,9 @@ class Deliveries:
 
     def sending(self) -> list[Parcel]:
         """What a sender that ended had begun and not settled."""
-        return self._read(deliveries.c.state == str(Progress.SENDING), None)
+        query = select(deliveries).where(deliveries.c.state == str(Progress.SENDING)).order_by(deliveries.c.seq)
+        with self._engine.begin() as connection:
+            return [_parcel(row) for row in connection.execute(query)]
 
     def expire(self, channel: str, *, before: str, now: str, reason: str = GIVEN_UP) -> int:
         """Give up what has waited on a channel since before a time."""
@@ -160,19 +167,14 @@ class Deliveries:
         """By channel and state."""
         c, waits = deliveries.c, str(Progress.PENDING)
         count = select(c.channel, c.state, func.count().label("n")).group_by(c.channel, c.state)
-        since = select(c.channel, func.min(c.created_at)).where(c.state == waits).group_by(c.channel)
+        since = select(c.channel, func.min(c.created_at).label("first")).where(c.state == waits).group_by(c.channel)
         with self._engine.begin() as connection:
             rows = connection.execute(count.order_by(c.channel, c.state)).all()
-            oldest: dict[str, str] = dict(connection.execute(since).tuples().all())
+            oldest = {row.channel: row.first for row in connection.execute(since)}
         return [
             Count(row.channel, Progress(row.state), row.n, oldest.get(row.channel, "") if row.state == waits else "")
             for row in rows
         ]
-
-    def _read(self, wanted: ColumnElement[bool], limit: int | None) -> list[Parcel]:
-        query = select(deliveries).where(wanted).order_by(deliveries.c.seq).limit(limit)
-        with self._engine.begin() as connection:
-            return [_parcel(row) for row in connection.execute(query)]
 
 
 def _settle(connection: Connection, one: Settled) -> None:
