@@ -42,9 +42,9 @@ from ingest.topics import ALERTS
 
 EVENTS, KILLS = 10_000, 50
 A_KILL_S = 2.5  # mean time from the moment when things move again to the next kill
-MOVES_S = 10.0  # so long is waited for that moment
-PATIENCE_S = 90.0  # without anything arriving, and it is taken for lost
-QUIET_S = 1.5  # so long nothing more must come before it is over
+MOVES_S = 20.0  # so long is waited for that moment
+PATIENCE_S = 600.0  # after the last kill, until everything is decided and sent
+QUIET_S = 3.0  # so long nothing more must come before it is over
 OUT = RESULTS / "outbox.json"
 
 
@@ -185,16 +185,18 @@ def _kill(
 
 
 def _settle(processes: Processes, made: World, here: Here) -> None:
-    """Wait until everything has arrived, or nothing more arrives for long; and then whether more comes."""
-    arrived, since = here.arrived(), time.monotonic()
-    while time.monotonic() - since < PATIENCE_S:
+    """Wait until everything that was seen is decided and nothing waits to be sent; and then whether more comes."""
+    ids = [sighting.id for sighting in made.sightings]
+    give_up = time.monotonic() + PATIENCE_S
+    quiet_since, arrived = time.monotonic(), -1
+    while time.monotonic() < give_up and time.monotonic() - quiet_since < QUIET_S:
         processes.look_after()
-        if here.arrived() >= 2 * len(made.told) and not here.waiting():
-            break
-        time.sleep(0.3)
-        if here.arrived() != arrived:
-            arrived, since = here.arrived(), time.monotonic()
-    time.sleep(QUIET_S)
+        now = here.arrived()
+        if now != arrived or here.waiting() or len(here.store.known(ids)) < len(ids):
+            quiet_since, arrived = time.monotonic(), now
+            print(f"\r{now} arrivals of {2 * len(made.told)}", end="", file=sys.stderr, flush=True)
+        time.sleep(0.5)
+    print(file=sys.stderr)
 
 
 def _figures(
