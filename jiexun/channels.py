@@ -20,12 +20,13 @@ from dispatcher.channels.channel import Channel, Kind, Parcel, Progress
 from dispatcher.channels.courier import Courier
 from dispatcher.channels.guard import Forbidden, Guard
 from dispatcher.channels.outcome import Delivered
+from dispatcher.channels.pace import RATES, taken, tokens
 from dispatcher.channels.words import TEST
 from dispatcher.document import one_line
 from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
 from ingest.envelope import Envelope
-from ingest.frame import rfc3339
+from ingest.frame import parse_rfc3339, rfc3339
 from jiexun.options import Json, StoreUrl, explained
 from jiexun.report import console, warn
 from jiexun.settings import Settings
@@ -91,7 +92,7 @@ def add(
             recipients=tuple(area or ()),
             events=_checked_events(event or ()),
             mentions=_checked_mentions(kind, mention or ()),
-            page=page,
+            page=_checked_page(page),
             created_at=rfc3339(datetime.now(UTC)),
         )
         _check_address(settings, url)
@@ -147,7 +148,11 @@ def try_(name: Name, store: StoreUrl = None, json: Json = False) -> None:
         jiexun channels test futian
     """
     with _opened(store) as (settings, opened):
-        channel = opened.channels.named(name)
+        channel, now = opened.channels.named(name), datetime.now(UTC)
+        rate, free = RATES[channel.kind], parse_rfc3339(channel.next_free) if channel.next_free else None
+        if not tokens(rate, free, now):
+            raise ValueError(f"{name} has sent as much as it may: wait {rate.every_s:g} s")
+        opened.channels.paced(channel.id, rfc3339(taken(rate, free, now, 1)))
         with Courier(Guard.parse(settings.channels_allow), lambda: datetime.now(UTC)) as courier:
             outcome = courier.post(channel, (_test_parcel(channel),))
         delivered, error = isinstance(outcome, Delivered), getattr(outcome, "error", "")
@@ -284,6 +289,12 @@ def _checked_secret(kind: Kind, secret: str) -> str:
             f"a webhook's secret is base64 of {least} to {most} bytes, after whsec_ (give none to get one)"
         )
     return secret
+
+
+def _checked_page(page: str) -> str:
+    if page and urlsplit(page).scheme not in ("http", "https"):
+        raise ValueError("--page is an address that begins with https://")
+    return page
 
 
 def _new_secret() -> str:

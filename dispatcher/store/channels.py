@@ -60,6 +60,10 @@ class Channels:
         """Send through a channel that was stopped, or that rests after failures. Raises NoChannel."""
         self._change(self.named(name).id, {"stopped": "", "held_until": "", "failures": 0})
 
+    def paced(self, id: str, next_free: str) -> None:
+        """A message was sent that is no delivery: it counts for the rate."""
+        self._change(id, {"next_free": next_free})
+
     def remove(self, name: str, *, now: str) -> int:
         """Forget a channel and its secrets. What still waited fails; returns how many. Raises NoChannel."""
         id = self.named(name).id

@@ -81,6 +81,16 @@ def test_a_test_message_is_sent_now_and_a_failure_is_status_1(run) -> None:
     assert "HIDDEN" not in out + err
 
 
+def test_test_messages_count_for_the_rate(run) -> None:
+    robot = DingTalkRobot()
+    with Server(robot) as server:
+        run("channels", "add", "g", "--kind", "dingtalk", given=f"{server.url}/robot/send?access_token=x")
+        codes = [run("channels", "test", "g")[0] for _ in range(12)]
+    assert codes[:8] == [0] * 8
+    assert codes[-1] == 1
+    assert robot.refused.total() == 0
+
+
 def test_a_rotated_secret_signs_beside_the_old_one(run, receiver, machine) -> None:
     old = run("channels", "add", "city", given=receiver.url)[1].strip()
     new = run("channels", "rotate", "city", given="")[1].strip()
@@ -94,6 +104,7 @@ def test_a_rotated_secret_signs_beside_the_old_one(run, receiver, machine) -> No
     ("words", "given", "said"),
     [
         ((), "", "standard input must hold"),
+        (("--page", "javascript:alert(1)"), "http://127.0.0.1/HIDDEN", "--page is an address"),
         ((), "https://a.example\ns\nx\n", "standard input must hold"),
         ((), "https://10.0.0.1/HIDDEN", "JIEXUN_CHANNELS_ALLOW"),
         ((), "http://127.0.0.1/HIDDEN\nwhsec_c2hvcnQ=\n", "24 to 64 bytes"),
