@@ -89,7 +89,9 @@ class Processes:
 
     def start(self, name: str) -> None:
         target = dispatch if name == DISPATCH else send
-        process = self._context.Process(target=_quietly, args=(target, str(self._folder), name), daemon=True)
+        process = self._context.Process(
+            target=_quietly, args=(target, str(self._folder), name, os.getpid()), daemon=True
+        )
         with _no_main():
             process.start()
         self._running[name] = process
@@ -132,13 +134,20 @@ def _no_main() -> Iterator[None]:
         main.__dict__.update(kept)
 
 
-def _quietly(target: Any, folder: str, name: str) -> None:
-    """In the new process: what it says goes to its log."""
+def _quietly(target: Any, folder: str, name: str, parent: int) -> None:
+    """In the new process: what it says goes to its log, and it does not outlive the benchmark."""
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     handle = os.open(Path(folder) / f"{name}.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is the parent's
     target(folder)
+
+
+def _end_with(parent: int) -> None:
+    while Path(f"/proc/{parent}").exists():
+        time.sleep(1.0)
+    os._exit(1)
 
 
 class Feed(threading.Thread):
