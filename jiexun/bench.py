@@ -212,3 +212,25 @@ def bench_cases(
         from benchmarks.cases import main as cases
 
         cases(levels=levels_of(levels), json=json, plot=plot)
+
+
+@bench_app.command("outbox")
+def bench_outbox(
+    seed: Annotated[int, typer.Option(help="Decides the order of events and the moments of the kills.")] = 1,
+    events: Annotated[int, typer.Option(min=1, help="Case events that flow.")] = 10_000,
+    kills: Annotated[int, typer.Option(min=0, help="How often the dispatcher or the sender gets SIGKILL.")] = 50,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Whether every recipient handles every case event exactly once while dispatcher and sender are killed.
+
+    Starts both, receivers and a robot's server of its own on loopback.
+
+    Examples:
+
+        jiexun bench outbox --seed 7 --json
+    """
+    with explained():
+        from benchmarks.outbox import main as outbox
+
+        outbox(seed=seed, events=events, kills=kills, save=save, json=json)

@@ -29,6 +29,8 @@ from ingest.rejected import Rejected
 from jiexun.access import answering, count_access
 from jiexun.accounts import console_app, keys_app, users_app
 from jiexun.bench import bench_app
+from jiexun.channels import channels_app
+from jiexun.deliver import deliver
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.desk import audit_app, work_app
 from jiexun.doctor import doctor_report, print_doctor
@@ -83,6 +85,7 @@ cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: repl
 app.add_typer(cases_app, name="cases")
 app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
+app.add_typer(channels_app, name="channels")
 app.add_typer(deadletter_app, name="deadletter")
 app.add_typer(users_app, name="users")
 app.add_typer(keys_app, name="keys")
@@ -94,6 +97,7 @@ app.add_typer(audit_app, name="audit")
 app.command()(publish)
 app.command()(worker)
 app.command()(dispatch)
+app.command()(deliver)
 
 
 @app.command()

@@ -42,6 +42,7 @@ class Settings:
     oidc_role_claim: str = "jiexun_role"
     oidc_roles: str = "viewer=viewer,officer=officer,dispatcher=dispatcher,admin=admin"  # value of the claim=role
     oidc_areas_claim: str = "jiexun_areas"  # codes, or all
+    channels_allow: str = ""  # networks beside the public internet that channels may reach: "10.20.0.0/16,…"
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0  # of /metrics, /healthz and /readyz; 0: none
     kafka: str = ""  # brokers, "host:port,…"

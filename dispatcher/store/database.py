@@ -17,7 +17,8 @@ BUSY_MS = 15_000  # how long a writer waits for the writer of another process
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 DRIVERS = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg"}
 WRITING = 0x4A58_0001  # PostgreSQL's advisory locks: one writer at a time ...
-DECIDING = 0x4A58_0002  # ... and one dispatcher
+DECIDING = 0x4A58_0002  # ... one dispatcher ...
+SENDING = 0x4A58_0003  # ... and one sender
 
 
 class StoreUnavailable(OSError):

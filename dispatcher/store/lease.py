@@ -1,15 +1,23 @@
-"""Lease: who may decide on a store. One process at a time; when it ends, however, the next takes over at once."""
+"""Lease: who may decide on a store, and who may send for it. When its process ends, the next takes over."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+from enum import IntEnum
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from dispatcher.store.database import DECIDING, POSTGRESQL, StoreUnavailable
+from dispatcher.store.database import DECIDING, POSTGRESQL, SENDING, StoreUnavailable
+
+
+class Right(IntEnum):
+    """What a lease is for."""
+
+    DECIDE = DECIDING  # the dispatcher's
+    SEND = SENDING  # of whoever delivers through channels
 
 
 class Lease(Protocol):
@@ -21,13 +29,13 @@ class Lease(Protocol):
     def release(self) -> None: ...
 
 
-def take(engine: Engine) -> Lease | None:
+def take(engine: Engine, right: Right = Right.DECIDE) -> Lease | None:
     """The lease on a store; None while another process has it. Raises StoreUnavailable."""
     if engine.url.get_backend_name() == POSTGRESQL:
-        return _Session.taken(engine)
+        return _Session.taken(engine, right)
     if engine.url.database in (None, "", ":memory:"):
         return _Alone()
-    return _File.taken(f"{engine.url.database}.lease")
+    return _File.taken(f"{engine.url.database}.{'lease' if right is Right.DECIDE else 'sending'}")
 
 
 class _Alone:
@@ -67,10 +75,10 @@ class _Session:
         self._connection = connection
 
     @classmethod
-    def taken(cls, engine: Engine) -> _Session | None:
+    def taken(cls, engine: Engine, right: Right) -> _Session | None:
         try:
             connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT", write=True)
-            got = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({DECIDING})").scalar()
+            got = connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({int(right)})").scalar()
         except DBAPIError as error:
             raise StoreUnavailable(f"the store does not answer: {error.orig}") from error
         if got:

@@ -18,9 +18,11 @@ from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.attempts import Attempts
+from dispatcher.store.channels import Channels
 from dispatcher.store.database import connect, writer
+from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
-from dispatcher.store.lease import Lease, take
+from dispatcher.store.lease import Lease, Right, take
 from dispatcher.store.project import dumps, project, stored_event
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
 from ingest.envelope import Envelope
@@ -44,6 +46,8 @@ class Store:
         self.keys = Keys(engine)
         self.attempts = Attempts(engine)
         self._held = threading.local()  # the transaction that this thread is in
+        self.channels = Channels(engine)
+        self.deliveries = Deliveries(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -72,16 +76,19 @@ class Store:
 
         Inputs and events whose id is already stored change nothing, so a repeated batch is harmless. An anchor replaces
         the one with the same first sighting. `letters` gives what is to be sent of a new event: it goes into the outbox
-        with it. Returns how many events were new.
+        with it, and alerts to the channels that want them. Returns how many events were new.
         """
         with self.writing() as connection:
             for envelope in _new(connection, tables.inputs, inputs):
                 connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
             new = _new(connection, tables.events, events)
+            posted: list[Letter] = []
             for event in new:
                 project(connection, _logged(connection, event))
                 for letter in letters(event):
                     connection.execute(insert(tables.outbox).values(_posted(letter)))
+                    posted.append(letter)
+            post(connection, posted)
             for anchor in anchors:
                 _keep_anchor(connection, anchor)
         return len(new)
@@ -173,9 +180,9 @@ class Store:
             row = connection.execute(query).one_or_none()
         return None if row is None else (row.seq, json.loads(row.document))
 
-    def lease(self) -> Lease | None:
-        """The right to decide on this store; None while another process has it."""
-        return take(self._engine)
+    def lease(self, right: Right = Right.DECIDE) -> Lease | None:
+        """The right to decide on this store, or to send for it; None while another process has it."""
+        return take(self._engine, right)
 
     def cases(self, where: CaseFilter | None = None) -> Listing:
         """The cases as they stand, the last raised first."""
