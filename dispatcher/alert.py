@@ -34,10 +34,13 @@ def case_envelope(event: CaseEvent) -> Envelope | None:
     )
 
 
-def alert_envelopes(event: CaseEvent, areas: Named, taxonomy: Taxonomy) -> Iterator[tuple[str, Envelope]]:
+def alert_envelopes(
+    event: CaseEvent, areas: Named, taxonomy: Taxonomy, due_at: str | None = None
+) -> Iterator[tuple[str, Envelope]]:
     """For topic `alerts`: (recipient, which is the key; envelope), one for each that the event is told to.
 
-    Ids are derived from event and recipient, so that a repeat is known to whoever reads it.
+    `due_at` is by when an office must have it handled, where that is known. Ids are derived from event and recipient,
+    so that a repeat is known to whoever reads it.
     """
     for recipient in event.recipients:
         yield (
@@ -47,7 +50,7 @@ def alert_envelopes(event: CaseEvent, areas: Named, taxonomy: Taxonomy) -> Itera
                 type=ALERT_TYPE,
                 source=SOURCE,
                 time=event.at,
-                data=_said(event, recipient, areas, taxonomy),
+                data=_said(event, recipient, areas, taxonomy) | ({} if due_at is None else {"due_at": due_at}),
             ),
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Protocol
 
 from dispatcher.access.principal import Principal
@@ -242,18 +243,20 @@ class Clerk:
         done = log.chained(connection, replace(entry, details=plan.details))
         if rule.event is not None:
             heard = _action(done, told, rule.state)
-            self._store.append([heard.envelope()], [told], letters=self._letters)
+            work = log.work_of(connection, case.id)
+            letters = partial(self._letters, due_at=None if work is None else work.due_at)
+            self._store.append([heard.envelope()], [told], letters=letters)
         after, work = log.case_of(connection, case.id), log.work_of(connection, case.id)
         assert after is not None
         assert work is not None
         return Done(done, after, work)
 
-    def _letters(self, event: CaseEvent) -> Iterator[Letter]:
+    def _letters(self, event: CaseEvent, due_at: str | None) -> Iterator[Letter]:
         """What the world is told of an action, as of every other event."""
         envelope = case_envelope(event)
         if envelope is not None:
             yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
-        for recipient, told in alert_envelopes(event, self.offices, self._taxonomy):
+        for recipient, told in alert_envelopes(event, self.offices, self._taxonomy, due_at):
             yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
 
     def _situation(self, case: StoredCase, work: Work, now: datetime) -> Situation:
