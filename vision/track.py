@@ -150,7 +150,8 @@ def same(track: Track, others: Sequence[Track]) -> Track | None:
         if distance[i] > GATE:
             return None
         if frames.isdisjoint(spot.frame.id for spot in others[i].spots):
-            return others[i]
+            twin: Track = others[i]
+            return twin
     return None
 
 

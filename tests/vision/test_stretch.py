@@ -220,16 +220,26 @@ def jittered(until: float, sigma_m: float, seed: int) -> list[Frame]:
     return out
 
 
-def test_one_thing_is_hardly_ever_two_when_the_receiver_jitters_by_a_metre() -> None:
+def half_of(frames: Sequence[Frame], seed: int) -> list[float]:
+    """The seconds of every second frame, by chance: a detector misses much at a distance."""
+    missed = np.random.default_rng(seed).random(len(frames)) < 0.5
+    return [(f.time - START).total_seconds() for f, gone in zip(frames, missed.tolist(), strict=True) if gone]
+
+
+def test_one_thing_is_hardly_ever_two_when_the_receiver_jitters() -> None:
     world = {"heap": ("garbage", 4.0, 40.0)}
-    drives = [drive(worker(world, noise_px=3.0, mps=5.0), jittered(60, 1.0, seed)) for seed in range(40)]
-    assert 40 <= sum(len(sightings(items)) for items in drives) <= 41
+    more = 0
+    for seed in range(80):
+        frames = jittered(60, 1.3, seed)
+        w = worker(world, noise_px=3.0, mps=5.0, blind=half_of(frames, seed))
+        more += max(0, len(sightings(drive(w, frames))) - 1)
+    assert more <= 2
 
 
-def test_neighbours_are_hardly_ever_one_when_the_receiver_jitters_by_a_metre() -> None:
+def test_neighbours_are_hardly_ever_one_when_the_receiver_jitters() -> None:
     world = {"a": ("garbage", 4.0, 40.0), "b": ("garbage", 4.0, 46.0)}
-    drives = [drive(worker(world, noise_px=3.0, mps=5.0), jittered(70, 1.0, seed)) for seed in range(40)]
-    assert 78 <= sum(len(sightings(items)) for items in drives) <= 82
+    drives = [drive(worker(world, noise_px=3.0, mps=5.0), jittered(70, 1.3, seed)) for seed in range(40)]
+    assert 78 <= sum(len(sightings(items)) for items in drives) <= 84
 
 
 def test_what_a_sighting_says_of_its_own_error_is_true() -> None:
@@ -237,8 +247,12 @@ def test_what_a_sighting_says_of_its_own_error_is_true() -> None:
     there = latlon_from_offset(*HOME, 4.0, 40.0)
     normed = []
     for seed in range(60):
-        items = drive(worker({"heap": ("garbage", 4.0, 40.0)}, noise_px=3.0, mps=5.0), jittered(60, 1.0, seed))
-        sighting = max(sightings(items), key=lambda s: s.frames)
+        frames = jittered(60, 1.3, seed)
+        w = worker({"heap": ("garbage", 4.0, 40.0)}, noise_px=3.0, mps=5.0, blind=half_of(frames, seed))
+        found = sightings(drive(w, frames))
+        if not found:
+            continue
+        sighting = max(found, key=lambda s: s.frames)
         error = np.array(offset_from_latlon(sighting.lat, sighting.lon, *there))
         ee, en, nn = np.subtract(sighting.covariance_m2, sighting.shared_covariance_m2)
         normed.append(float(error @ np.linalg.solve([[ee, en], [en, nn]], error)))
