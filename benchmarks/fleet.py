@@ -2,7 +2,7 @@
 
 A world is a seed: `fleet_world.py` makes the district and `fleet_areas.py` its communities, `fleet_drive.py` drives,
 `fleet_reports.py` says what the cameras report, `fleet_messages.py` sends it through the shipped tracker and geotag.
-The lines then go through the joint engine (`dispatcher/joint`, on trial), as `jiexun cases replay --engine joint` reads
+The lines then go through the joint engine (`dispatcher/joint`), as `jiexun cases replay` reads
 them, and `fleet_score.py`, which defines every figure, compares. In the same table: the same engine told which thing
 each sighting is of (the oracle: the distance to it is what association costs), the shipped engine, and the ways of
 `fleet_baselines.py`.
@@ -47,9 +47,9 @@ from vision.sighting import Sighting
 
 SEEDS = (1, 2, 3)
 NAMES = {
-    "joint": "Jiexun, joint (trial)",
+    "joint": "Jiexun, joint",
     "oracle": "oracle: identities told",
-    "shipped": "Jiexun, shipped",
+    "shipped": "Jiexun, stream",
     "radius": "50 m radius and class",
     "h3": "H3 cell and class",
     "dbscan": "DBSCAN",

@@ -205,23 +205,23 @@ def cases_replay(
     json: Json = False,
     store: StoreUrl = None,
     engine: Annotated[
-        CaseEngine, typer.Option("--engine", help="What decides; joint is on trial and keeps no store.")
-    ] = CaseEngine.SHIPPED,
+        CaseEngine | None, typer.Option("--engine", help="What decides: joint; with --store shipped, which keeps one.")
+    ] = None,
 ) -> None:
-    """Replay sightings and passes through the case engine, as the dispatcher would decide online.
+    """Replay sightings and passes through a case engine, as it would decide online.
 
     Examples:
 
         jiexun cases replay events.jsonl --areas communities.geojson --json
 
-        jiexun cases replay events.jsonl --areas communities.geojson --engine joint --json
+        jiexun cases replay events.jsonl --areas communities.geojson --engine shipped --json
     """
     with explained():
         opened_areas, warnings = open_areas(areas)
         if engine is CaseEngine.JOINT and store is not None:
-            raise ValueError("the joint engine is on trial and keeps no store: leave out --store")
+            raise ValueError("the joint engine keeps no store yet: leave out --store")
         decided: Engine | JointEngine
-        if engine is CaseEngine.JOINT:
+        if engine is not CaseEngine.SHIPPED and store is None:
             decided, rejected = _joint(file, opened_areas)
         else:
             decided, rejected = _shipped(file, opened_areas, store or "sqlite://")

@@ -48,7 +48,8 @@ def test_replayed_sightings_and_passes_decide_as_the_drive_did(run: Run, tmp_pat
     database.close()
     (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf8")
     status, replayed, _ = run(
-        "cases", "replay", tmp_path / "events.jsonl", "--areas", SAMPLE / "areas.geojson", "--json"
+        *("cases", "replay", tmp_path / "events.jsonl", "--areas", SAMPLE / "areas.geojson"),
+        *("--engine", "shipped", "--json"),
     )
     assert status == 0
     assert replayed["cases"] == drive["cases"]

@@ -91,7 +91,7 @@ def story() -> list[Sighting | Pass]:
         )
         for n in range(3)
     ]
-    again = replace(SIGHTING, id="again", pass_id="again", seen_at=SEEN + timedelta(days=2))
+    again = replace(SIGHTING, id="again", pass_id="again", confidence=0.93, seen_at=SEEN + timedelta(days=2))
     seen_twice = replace(SIGHTING, id="twice", pass_id="twice", seen_at=SEEN + timedelta(minutes=20))
     return [SIGHTING, BIN, seen_twice, *clean, again]
 
