@@ -17,6 +17,7 @@ UNTIED = 0.5  # of the variance of what is known of a run's error
 SAW_BOTH = 0.5  # passes, each as far as it is believed
 ONE_OF_TWO = 0.6  # log evidence for one thing from a pass that saw one of two neighbours ...
 BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart
+CLEARLY_TWO_M = 6.0  # what one pass tells of so far apart is not one thing told twice because of a jittering receiver
 ONE_AT_MOST = 8.0  # of both together: a neighbour may be hidden from most passes
 
 
@@ -84,7 +85,15 @@ def _astray(a: Thing, b: Thing) -> float:
 
 def _both(a: Thing, b: Thing, passes: Iterable[str]) -> float:
     """How many passes saw both, each counted as far as it can be believed."""
-    return math.fsum(min(_surest(a.passes[id]), _surest(b.passes[id])) for id in passes)
+    return math.fsum(
+        min(_surest(a.passes[id]), _surest(b.passes[id])) * two(apart_m(a.passes[id][0], b.passes[id][0]))
+        for id in passes
+    )
+
+
+def two(apart: float) -> float:
+    """How far it counts that a pass told of two things so far apart (m): within a tracker's reach they may be one."""
+    return min(max((apart - BANK_M) / (CLEARLY_TWO_M - BANK_M), 0.0), 1.0)
 
 
 def _surest(seens: Sequence[Seen]) -> float:
