@@ -341,6 +341,17 @@ def test_a_bin_that_some_passes_tell_twice_is_one_however_many_they_are(engine: 
     assert [len(anchor.sightings) for anchor in engine.objects()] == [70]
 
 
+def test_a_heap_that_passes_keep_telling_twice_within_a_trackers_reach_is_one_case(engine: Engine) -> None:
+    def each(i: int) -> list[Sighting]:
+        by, day = f"pass-{i}", i / 15
+        return [sighting(x, 0, kind="garbage", by=by, day=day) for x in ((0.0, 3.8) if i % 2 else (0.0,))]
+
+    read(engine, *passes(each, 12))
+    (case,) = (case for case in engine.cases() if case.state is State.OPEN)
+    assert len(case.sightings) == 18
+    assert [event for _, _, event in alerts(engine)] == ["opened"]
+
+
 def test_bins_six_metres_apart_that_half_of_the_passes_see_both_of_are_two(engine: Engine) -> None:
     def each(i: int) -> list[Sighting]:
         by, day = f"pass-{i}", i / 15
