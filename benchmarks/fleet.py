@@ -120,6 +120,7 @@ def main(
         "seeds": list(seeds),
         "days": size.days,
         "calibrated": size.calibrated,
+        "quarter": size.quarter,
         "systems": systems,
         "targets": targets(systems),
         "worlds": worlds,
@@ -269,6 +270,9 @@ def command(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="worlds, e.g. 1,2,3")
     parser.add_argument("--days", type=float, default=Size().days)
     parser.add_argument("--uncalibrated", action="store_true", help="the model's confidences are not probabilities")
+    parser.add_argument(
+        "--quarter", choices=("ne", "nw", "se", "sw"), default="", help="of the district, as dense as all"
+    )
     parser.add_argument("--json", action="store_true", help="no tables")
     parser.add_argument("--keep", type=Path, help="folder to leave the worlds in")
     parser.add_argument("--plot", type=Path, help="SVG to write")
@@ -279,7 +283,7 @@ def command(argv: Sequence[str] | None = None) -> None:
         made, truth = (jsonlib.loads(path.read_text(encoding="utf-8")) for path in args.score)
         print(jsonlib.dumps(score(made, truth)))
         return
-    seeds, size = seeds_of(args.seeds), Size(days=args.days, calibrated=not args.uncalibrated)
+    seeds, size = seeds_of(args.seeds), Size(days=args.days, calibrated=not args.uncalibrated, quarter=args.quarter)
     if args.build_only:
         for seed in seeds:
             world(seed, size, (args.keep or Path("worlds")) / str(seed))
