@@ -1,6 +1,6 @@
 """How many sightings a second does the joint engine decide on one core, and what do a million cases cost it?
 
-The engine on trial, `dispatcher/joint`.
+The joint engine, `dispatcher/joint`.
 
 Stored    Cases about the district of `fleet_world.py`, as densely as there (150 in a square kilometre), each opened by
           the engine itself from one sure sighting.

@@ -2,7 +2,7 @@
 
 A world is a seed: `fleet_world.py` makes the district and `fleet_areas.py` its communities, `fleet_drive.py` drives,
 `fleet_reports.py` says what the cameras report, `fleet_messages.py` sends it through the shipped tracker and geotag.
-The lines then go through the joint engine (`dispatcher/joint`, on trial), as `jiexun cases replay --engine joint` reads
+The lines then go through the joint engine (`dispatcher/joint`), as `jiexun cases replay` reads
 them, and `fleet_score.py`, which defines every figure, compares. In the same table: the same engine told which thing
 each sighting is of (the oracle: the distance to it is what association costs), the shipped engine, and the ways of
 `fleet_baselines.py`.
@@ -47,9 +47,9 @@ from vision.sighting import Sighting
 
 SEEDS = (1, 2, 3)
 NAMES = {
-    "joint": "Jiexun, joint (trial)",
+    "joint": "Jiexun, joint",
     "oracle": "oracle: identities told",
-    "shipped": "Jiexun, shipped",
+    "shipped": "Jiexun, stream",
     "radius": "50 m radius and class",
     "h3": "H3 cell and class",
     "dbscan": "DBSCAN",
@@ -120,6 +120,7 @@ def main(
         "seeds": list(seeds),
         "days": size.days,
         "calibrated": size.calibrated,
+        "quarter": size.quarter,
         "systems": systems,
         "targets": targets(systems),
         "worlds": worlds,
@@ -269,6 +270,9 @@ def command(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)), help="worlds, e.g. 1,2,3")
     parser.add_argument("--days", type=float, default=Size().days)
     parser.add_argument("--uncalibrated", action="store_true", help="the model's confidences are not probabilities")
+    parser.add_argument(
+        "--quarter", choices=("ne", "nw", "se", "sw"), default="", help="of the district, as dense as all"
+    )
     parser.add_argument("--json", action="store_true", help="no tables")
     parser.add_argument("--keep", type=Path, help="folder to leave the worlds in")
     parser.add_argument("--plot", type=Path, help="SVG to write")
@@ -279,7 +283,7 @@ def command(argv: Sequence[str] | None = None) -> None:
         made, truth = (jsonlib.loads(path.read_text(encoding="utf-8")) for path in args.score)
         print(jsonlib.dumps(score(made, truth)))
         return
-    seeds, size = seeds_of(args.seeds), Size(days=args.days, calibrated=not args.uncalibrated)
+    seeds, size = seeds_of(args.seeds), Size(days=args.days, calibrated=not args.uncalibrated, quarter=args.quarter)
     if args.build_only:
         for seed in seeds:
             world(seed, size, (args.keep or Path("worlds")) / str(seed))

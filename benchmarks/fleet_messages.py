@@ -24,7 +24,7 @@ import vision
 from benchmarks.fleet_areas import communities, dumps, owner_of
 from benchmarks.fleet_drive import TRIPS_A_DAY, Trip, fixes, frames, trips
 from benchmarks.fleet_reports import RECALL, Presences, Reported, Scores, cameras_of, reports, scores
-from benchmarks.fleet_world import START, District, Thing, district, latlon
+from benchmarks.fleet_world import ORIGIN, START, District, Thing, district, latlon
 from ingest.frame import Frame, rfc3339
 from models.taxonomy import Taxonomy
 from vision.sighting import Evidence, Pass, Sighting, enveloped
@@ -76,6 +76,7 @@ class Size:
     vehicles: int = 60
     trips_a_day: float = TRIPS_A_DAY
     calibrated: bool = True
+    quarter: str = ""  # of the district: "ne", "nw", "se" or "sw"; the frames of the rest are left out
 
 
 @cache
@@ -101,7 +102,8 @@ def drive(seed: int, size: Size, number: int) -> list[Message]:
     for name, camera in cameras_of(trip).items():
         seen = reports(dice, place, known, trip, camera, spread)
         context = Context(camera=camera, taxonomy=taxonomy, model=MODEL, recall=RECALL, picture=evidence)
-        for made_at, item, label in _stretches(context, list(frames(trip, name, along)), seen, known):
+        kept = [pair for pair in zip(frames(trip, name, along), seen, strict=True) if _within(size.quarter, pair[0])]
+        for made_at, item, label in _stretches(context, [f for f, _ in kept], [r for _, r in kept], known):
             arrives = max(made_at, reconnected) + timedelta(seconds=float(dice.exponential(4.0)) + 0.2)
             line = enveloped(item, made_at=made_at).dumps()
             sighting = item if isinstance(item, Sighting) else None
@@ -109,6 +111,11 @@ def drive(seed: int, size: Size, number: int) -> list[Message]:
     again = [m for m in out if dice.random() < REPEATED]
     later = [timedelta(seconds=float(dice.uniform(1, 7200))) for _ in again]
     return out + [Message(arrives=m.arrives + wait, line=m.line) for m, wait in zip(again, later, strict=True)]
+
+
+def _within(quarter: str, frame: Frame) -> bool:
+    north, east = frame.fix.lat > ORIGIN[0], frame.fix.lon > ORIGIN[1]
+    return quarter in ("", ("n" if north else "s") + ("e" if east else "w"))
 
 
 def _stretches(

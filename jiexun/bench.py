@@ -201,7 +201,7 @@ def bench_cases(
     levels: Annotated[str, typer.Option(help="Numbers of stored cases.")] = "10000,100000,1000000",
     plot: Annotated[Path | None, typer.Option(help="Chart to write (SVG).")] = None,
 ) -> None:
-    """Sightings a second of the joint case engine, on trial, on one core, and how that grows with its cases.
+    """Sightings a second of the joint case engine on one core, and how that grows with its cases.
 
     Examples:
 

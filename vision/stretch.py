@@ -18,7 +18,7 @@ from vision.geotag import RANGE_LIMIT_M, accuracy_m, geotag
 from vision.look import H3_RESOLUTION, looked_cells
 from vision.place import PLACE_RESOLUTION
 from vision.sighting import Covariance, Pass, Pictured, Sighting
-from vision.track import Spot, Track, associate
+from vision.track import Spot, Track, associate, same
 
 LONGEST = timedelta(minutes=10)
 SILENCE = timedelta(seconds=90)  # no frame for so long: the next one begins a new pass
@@ -94,27 +94,29 @@ class Stretch:
             self.waiting += self.tracks[group][len(known) :]
         self.patience = _patience(self.last, frame)
         self.last = replace(frame, jpeg=b"")
-        return out + [self._send(t) for t in self._gone(frame)]
+        return out + self._leave(self._gone(frame))
 
     def overdue(self, now: datetime) -> list[Sighting]:
         """The sightings that leave when no frame came until `now`, a capture time.
 
         The next frame would make them leave as they are: asking early, by a clock, changes neither ids nor contents.
         """
-        return [self._send(t) for t in self._unsent() if now - t.spots[-1].frame.time > self.patience]
+        return self._leave([t for t in self._unsent() if now - t.spots[-1].frame.time > self.patience])
 
     def close(self) -> list[Sighting | Pass]:
         """End the pass: what is still in view, and the pass itself."""
-        rest: list[Sighting | Pass] = [self._send(t) for t in self._unsent()]
-        return [*rest, self._pass()]
+        return [*self._leave(self._unsent()), self._pass()]
 
     def _placed(self, frame: Frame, found: list[Found]) -> list[tuple[str, Spot]]:
         """The frame's things on the ground of this pass, each with its identity group."""
+        if not found:
+            return []  # most frames: nothing to place, and placing nothing costs as much as what was looked at
         boxes = _once(found, self.context.taxonomy)
         xyxy = np.array([f.box_xyxy for _, _, f in boxes], np.float64).reshape(-1, 4)
         spots = geotag(xyxy, frame.size_wh, self.context.camera, frame.fix)
         self.too_far += len(boxes) - len(spots.keep)
-        origin = np.array(self._offset(frame))
+        here = self._offset(frame)
+        origin = np.array(here)
         out = []
         for i, enu, covariance in zip(spots.keep.tolist(), spots.enu, spots.covariance, strict=True):
             group, rank, thing = boxes[i]
@@ -125,6 +127,7 @@ class Stretch:
                 confidence=thing.confidence,
                 enu=origin + enu,
                 covariance=covariance,
+                from_enu=here,
                 accuracy_m=accuracy_m(frame.fix),
                 rank=rank,
             )
@@ -147,6 +150,25 @@ class Stretch:
         width, height = frame.size_wh
         shown = (u >= 0) & (u <= width) & (v <= 1.5 * height) & (np.hypot(*away.T) <= RANGE_LIMIT_M)
         return [track for track, seen in zip(unseen, shown.tolist(), strict=True) if not seen]
+
+    def _leave(self, tracks: list[Track]) -> list[Sighting]:
+        """Send the things that left the view; of what two tracks share, one is sent, when both have left."""
+        out = []
+        left = sorted(tracks, key=lambda t: t.spots[-1].frame.time)
+        while left:
+            track = left.pop(0)
+            group = self.tracks[self._group(track)]
+            twin = same(track, [other for other in group if other is not track])
+            if twin is None:
+                out.append(self._send(track))
+                continue
+            keeper, gone = sorted((track, twin), key=lambda t: (not t.sent, t.spots[0].frame.time))
+            keeper.absorb(gone)
+            group.remove(gone)
+            self.waiting = [t for t in self.waiting if t is not gone]
+            if any(t is twin for t in left):
+                left = [keeper, *(t for t in left if t is not twin)]
+        return out
 
     def _send(self, track: Track) -> Sighting:
         kind, confidence = track.verdict()

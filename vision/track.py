@@ -1,12 +1,15 @@
 """Track: one thing through the frames of a pass, fused in ground coordinates.
 
 The camera moves metres between frames, so boxes do not overlap from one to the next: things are matched where they
-stand. Frames are fused in information form; the vehicle's own position error is common to all and kept apart.
+stand. Frames are fused in information form; the vehicle's own position error is common to all and kept apart, but for
+what of it changes from frame to frame. A thing that two tracks share, because it seemed too far off at first, is one
+again before it is told.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,11 +18,14 @@ from scipy.optimize import linear_sum_assignment
 from ingest.frame import Frame
 from ingest.geo import Floats
 
-GATE = 9.21  # chi² with two degrees of freedom at 99 %
-JITTER_M = 0.7  # from frame to frame a receiver wanders by about this
-FLOOR_M = 0.3  # errors of frames are not independent: never surer than this within a pass
+GATE = 5.99  # chi² with two degrees of freedom at 95 %: wider, and neighbours 6 m apart become one too often
+JITTER_M = 1.0  # 1 sigma, each axis, of a receiver from frame to frame
+DRIFTS = 1 / 200  # of the vehicle's own variance: by so much more its position is off a metre farther down the road
+ALIKE = 0.3  # correlation of a frame's other errors with those of the frames around it: pitch and heading sway slowly
+FLOOR_M = 0.3  # never surer than this within a pass
 AGREEING = 0.25  # what a further frame adds to the evidence of the best one: their errors go together
 MAX_LOGIT = 4.6  # 0.99: one pass alone never says more
+EYE = np.eye(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +38,7 @@ class Spot:
     confidence: float  # calibrated, of the frame alone
     enu: Floats  # (2,) metres east and north of the pass's origin
     covariance: Floats  # (2, 2)
+    from_enu: tuple[float, float]  # where the vehicle was
     accuracy_m: float  # the vehicle's own position error, 1 sigma
     rank: int  # order among the frame's boxes of its group, from left to right
 
@@ -40,7 +47,7 @@ class Spot:
         return replace(self, frame=replace(self.frame, jpeg=b""))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """One thing of one pass, growing."""
 
@@ -58,23 +65,37 @@ class Track:
 
     @classmethod
     def started(cls, spot: Spot) -> Track:
-        information = np.asarray(np.linalg.inv(spot.covariance), np.float64)
-        lean = spot.without_picture()
-        return cls([lean], information, information @ spot.enu, spot, _surest={spot.kind: spot})
+        information = _information(spot)
+        return cls([spot.without_picture()], information, information @ spot.enu, spot, _surest={spot.kind: spot})
 
     def _fuse(self) -> None:
         """What is known of the position by now; once a spot, as it is asked for at every frame."""
+        n = len(self.spots)
         spread = np.linalg.inv(self.information)
-        self.enu, self.covariance = spread @ self.weighted, spread + FLOOR_M**2 * np.eye(2)
+        self.enu = spread @ self.weighted
+        self.covariance = spread + ALIKE * (n - 1) * (spread - JITTER_M**2 / n * EYE) + FLOOR_M**2 * EYE
 
     def add(self, spot: Spot) -> None:
-        information = np.linalg.inv(spot.covariance + JITTER_M**2 * np.eye(2))
+        information = _information(spot)
         self.information = self.information + information
         self.weighted = self.weighted + information @ spot.enu
-        self._fuse()
         self.spots.append(spot.without_picture())
-        if self.sent:
-            return  # what is told of it is told
+        self._fuse()
+        if not self.sent:  # what is told of it is told
+            self._show(spot)
+
+    def absorb(self, other: Track) -> None:
+        """Take in a track of the same thing."""
+        self.information = self.information + other.information
+        self.weighted = self.weighted + other.weighted
+        self.spots = sorted([*self.spots, *other.spots], key=lambda spot: spot.frame.time)
+        self._fuse()
+        if not self.sent:
+            for spot in (other.best, *other._surest.values()):
+                self._show(spot)
+
+    def _show(self, spot: Spot) -> None:
+        """Keep the picture of a spot when it is the best yet."""
         if _worth(spot) > _worth(self.best):
             self.best = spot
         if spot.kind not in self._surest or spot.confidence > self._surest[spot.kind].confidence:
@@ -116,14 +137,48 @@ def associate(tracks: list[Track], spots: list[Spot]) -> list[Track]:
     return tracks + [Track.started(spot) for i, spot in enumerate(spots) if i not in taken]
 
 
+def same(track: Track, others: Sequence[Track]) -> Track | None:
+    """The nearest of other tracks that no frame shows beside this one, and that is the same thing; None for none."""
+    if not others:
+        return None
+    apart = np.array([other.enu for other in others]) - track.enu
+    spread = np.array([other.covariance for other in others]) + track.covariance
+    spread += np.array([_drift(track.spots[-1], other.spots[-1]) for other in others])[:, None, None] * EYE
+    distance = _mahalanobis(apart, spread)
+    frames = {spot.frame.id for spot in track.spots}
+    for i in np.argsort(distance, kind="stable").tolist():
+        if distance[i] > GATE:
+            return None
+        if frames.isdisjoint(spot.frame.id for spot in others[i].spots):
+            twin: Track = others[i]
+            return twin
+    return None
+
+
 def _distances(tracks: list[Track], spots: list[Spot]) -> Floats:
     """(T, S) squared Mahalanobis distances between what each track knows and each spot."""
     apart = np.array([spot.enu for spot in spots]) - np.array([track.enu for track in tracks])[:, None]
     own = np.array([spot.covariance for spot in spots])
-    spread = np.array([track.covariance for track in tracks])[:, None] + own + JITTER_M**2 * np.eye(2)
+    drift = JITTER_M**2 + np.array([_drift(track.spots[-1], spots[0]) for track in tracks])
+    known = np.array([track.covariance for track in tracks]) + drift[:, None, None] * EYE
+    return _mahalanobis(apart, known[:, None] + own)
+
+
+def _mahalanobis(apart: Floats, spread: Floats) -> Floats:
+    """(…) squared, of offsets (…, 2) under covariances (…, 2, 2)."""
     east, north = apart[..., 0], apart[..., 1]
     ee, en, nn = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
     return np.asarray((nn * east**2 - 2 * en * east * north + ee * north**2) / (ee * nn - en**2))
+
+
+def _information(spot: Spot) -> Floats:
+    return np.asarray(np.linalg.inv(spot.covariance + JITTER_M**2 * EYE), np.float64)
+
+
+def _drift(a: Spot, b: Spot) -> float:
+    """Variance, m² each axis, by which the vehicle's own error differs between two frames, beside the jitter."""
+    (east, north), (other_east, other_north) = a.from_enu, b.from_enu
+    return DRIFTS * a.accuracy_m * b.accuracy_m * math.hypot(east - other_east, north - other_north)
 
 
 def _worth(spot: Spot) -> float:

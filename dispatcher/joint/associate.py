@@ -14,7 +14,7 @@ import numpy as np
 
 from dispatcher.joint.bias import Fit, Window, fit
 from dispatcher.joint.seen import LOG_2PI, Seen, log_density, plus
-from dispatcher.joint.thing import Thing
+from dispatcher.joint.thing import CREDIBLE, Thing
 from ingest.geo import Floats
 
 GHOSTS_PER_M2 = 1e-5  # density at which a pass reports ghosts that look like a disorder, at even odds; less the surer
@@ -79,7 +79,7 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
         total = plus(seen.sighting.covariance_m2, (window.drift[n], 0.0, window.drift[n]))
         for thing in around[n]:
             located = thing.without(seen.run)
-            if located is None:
+            if located is None or _incredible(seen, thing):
                 continue
             lat, lon, covariance = located
             east = (seen.sighting.lon - lon) * window.per_lon
@@ -106,6 +106,13 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
         np.array(fresh),
         prior,
     )
+
+
+def _incredible(seen: Seen, thing: Thing) -> bool:
+    """True when a sighting and what is known of a permanent thing are together likelier ghosts than not."""
+    if seen.sighting.matter is not None or not thing.plain:
+        return False
+    return thing.odds + (0.0 if seen.thing is thing else seen.odds) < CREDIBLE
 
 
 def _adrift(seen: Seen, known: Sequence[Thing]) -> float | None:

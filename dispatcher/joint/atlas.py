@@ -33,7 +33,7 @@ from dispatcher.joint.fleet import Run
 from dispatcher.joint.kin import Kin
 from dispatcher.joint.map import SUSPECT_M
 from dispatcher.joint.seen import Seen, plus
-from dispatcher.joint.thing import Thing
+from dispatcher.joint.thing import CREDIBLE, Thing
 from vision.sighting import Sighting
 
 CONTEXT_S = 60.0  # a run is worked out with so much of its vehicle's time around it
@@ -338,11 +338,16 @@ class Atlas(Kin):
 
 def _ghostly(thing: Thing) -> bool:
     """True for what looks like a permanent thing, and was missed by nearly every pass that looked."""
-    if len(thing.passes) < 2 or thing.expected < GHOSTLY_AFTER or len(thing.passes) > thing.expected / 2:
-        return False
-    saw = sum(max(seen.sighting.confidence for seen in seens) for seens in thing.passes.values())
-    if saw > GHOSTLY * thing.expected:
+    if len(thing.passes) < 2 or (thing.likely > CREDIBLE and not _overlooked(thing)):
         return False
     if any(record.told for record in thing.records) or any(seen.pinned for seen in thing.seens):
         return False
     return any(seen.sighting.matter is None for seen in thing.seens)
+
+
+def _overlooked(thing: Thing) -> bool:
+    """True when less than GHOSTLY of the passes that should have seen a thing did, each as far as it is believed."""
+    if thing.expected < GHOSTLY_AFTER or len(thing.passes) > thing.expected / 2:
+        return False
+    saw = sum(max(seen.sighting.confidence for seen in seens) for seens in thing.passes.values())
+    return saw <= GHOSTLY * thing.expected

@@ -102,16 +102,27 @@ class Fit:
 
         `noise` (M, 2, 2) is what each was measured with. Sightings of a group saw one thing: one bias for all of them.
         """
-        out = []
-        for group in groups:
-            columns = _columns(np.asarray(group))
-            block = np.linalg.inv(self.inverse[np.ix_(columns, columns)])
-            mean = self.error[columns] - block @ self.weights[columns]
-            k = len(group)
-            spread = block.reshape(k, 2, k, 2)
-            bias = np.mean([spread[i, :, i, :] - noise[group[i]] for i in range(k)], axis=0)
-            out.append((mean.reshape(k, 2).mean(axis=0), (bias + bias.T) / 2))
-        return out
+        out: list[tuple[Floats, Floats] | None] = [None] * len(groups)
+        single = [g for g, group in enumerate(groups) if len(group) == 1]
+        alone = np.array([groups[g][0] for g in single], np.intp)  # nearly all: worked out in one go
+        m = len(self.used)
+        blocks = np.linalg.inv(_blocks(self.inverse, alone)) if len(alone) else np.zeros((0, 2, 2))
+        means = self.error.reshape(m, 2)[alone] - np.einsum("gab,gb->ga", blocks, self.weights.reshape(m, 2)[alone])
+        spreads = blocks - noise[alone]
+        for g, mean, bias in zip(single, means, (spreads + spreads.transpose(0, 2, 1)) / 2, strict=True):
+            out[g] = mean, bias
+        return [
+            self._without(group, noise) if found is None else found for group, found in zip(groups, out, strict=True)
+        ]
+
+    def _without(self, group: Sequence[int], noise: Floats) -> tuple[Floats, Floats]:
+        columns = _columns(np.asarray(group))
+        block = np.linalg.inv(self.inverse[np.ix_(columns, columns)])
+        mean = self.error[columns] - block @ self.weights[columns]
+        k = len(group)
+        spread = block.reshape(k, 2, k, 2)
+        bias = np.mean([spread[i, :, i, :] - noise[group[i]] for i in range(k)], axis=0)
+        return mean.reshape(k, 2).mean(axis=0), (bias + bias.T) / 2
 
     def near(self, enu: Floats) -> tuple[Floats, Floats]:
         """Mean (P, 2) and covariance (P, 2, 2) of the bias at other points of the road, in the window's frame."""

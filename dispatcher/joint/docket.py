@@ -196,6 +196,8 @@ class Docket:
     def _close(self, record: Record, closed_at: datetime, at: datetime, cause: str) -> list[CaseEvent]:
         event = "verified" if record.state is State.HANDLED or record.again else "closed"
         record.state, record.closed_at = State.CLOSED, closed_at
+        if record.opened_at is not None:  # by a sighting that turned out to be of something else
+            record.opened_at = min(record.opened_at, closed_at)
         to = record.recipients if record.again < 2 else ()
         return [self._event(record, event, cause, at, to)]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from dispatcher.joint.associate import BANK_M
+from dispatcher.joint.associate import BANK_M, apart_m
 from dispatcher.joint.map import Map
 from dispatcher.joint.seen import Seen
 from dispatcher.joint.thing import Thing
-from dispatcher.joint.twins import BOTH, ONE_OF_TWO, sameness, widest
+from dispatcher.joint.twins import BOTH, ONE_OF_TWO, sameness, two, widest
 
 SAME = 0.0  # what taking two things for one must gain (log)
 SUCCEEDED = 25.0  # chi² at which what was seen of a thing after some moment is of another one ...
@@ -55,7 +55,8 @@ class Kin(Map):
             return
         pairs = [pair for seens in thing.passes.values() if (pair := widest(thing, seens)) is not None]
         once = len(thing.passes) - len(pairs)
-        if len(pairs) < 2 or -BOTH * len(pairs) < ONE_OF_TWO * once + 1.0 or any(s.pinned for s in thing.seens):
+        both = sum(two(apart_m(*pair)) for pair in pairs)
+        if len(pairs) < 2 or -BOTH * both < ONE_OF_TWO * once + 1.0 or any(s.pinned for s in thing.seens):
             return
         spots = {id(seen): thing.offset(seen.lat, seen.lon) for seen in thing.seens}
         apart = np.array([np.subtract(spots[id(b)], spots[id(a)]) for a, b in pairs])

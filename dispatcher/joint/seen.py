@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OWN_MORE_M = 0.5  # 1 sigma, each axis: a thing has a size, nobody's errors are quite what they claim
 JITTER_M = 1.1  # 1 sigma, each axis, of a receiver from frame to frame: no part of what a vehicle's sightings share
 MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wanders from one sighting to the next
+ODDS_OF = (0.02, 0.95)  # between which a confidence counts
 RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length
 
 
@@ -29,6 +30,7 @@ class Seen:
     root: Covariance
     key: str  # identity group: only things of one key can be one thing
     run: tuple[str, int]  # vehicle and piece of its time
+    odds: float  # log, of its being of anything: its confidence
     thing: Thing | None = None
     record: Record | None = None
     pinned: bool = False  # a person said what it is of
@@ -46,7 +48,8 @@ class Seen:
         more = OWN_MORE_M**2 + JITTER_M**2 / sighting.frames + MISJUDGED**2 * (shared[0] + shared[2]) / 2
         own = plus(own, (more, 0.0, more))
         run = (sighting.vehicle, int(at // RUN_S))
-        seen = cls(sighting, number, at, own, root(shared), key, run)
+        p = min(max(sighting.confidence, ODDS_OF[0]), ODDS_OF[1])
+        seen = cls(sighting, number, at, own, root(shared), key, run, math.log(p / (1.0 - p)))
         seen.lat, seen.lon, seen.covariance = sighting.lat, sighting.lon, plus(own, shared)
         return seen
 

@@ -13,6 +13,8 @@ from vision.sighting import Covariance
 
 POSITION_FLOOR_M = 0.3  # 1 sigma, each axis, of the surest position
 LEAST_THERE = 0.01  # chance that the least likely thing is reported again
+CREDIBLE = -2.0  # log odds of being there below which sightings of a permanent thing are not one: ghosts lie anywhere
+MISSED = -0.5  # log evidence from a pass that should have seen it: some of them had it hidden
 SURE = 12  # passes after which nothing more is learnt about whether it is anything
 LEAST_INFORMATION = 1e-6  # 1/m²; below it nothing is known
 
@@ -48,6 +50,7 @@ class Thing:
     records: list[Record] = field(default_factory=list)  # in order of time
     apart: set[str] = field(default_factory=set)  # things that a person said are others
     there: float = 1.0  # chance that it is still there
+    odds: float = 0.0  # log odds that it is there, by the passes that saw it
     believed: float = 0.0  # chance that it ever was, by the confidence of what reported it
     tried: int = 0  # passes of a better known neighbour when its runs were last worked out again
     expected: float = 0.0  # how many passes should have seen it, by what they looked at
@@ -63,7 +66,10 @@ class Thing:
         seen.thing = self
         self.plain += seen.sighting.matter is None
         self.runs.setdefault(seen.run, []).append(seen)
-        self.passes.setdefault(seen.sighting.pass_id, []).append(seen)
+        mates = self.passes.setdefault(seen.sighting.pass_id, [])
+        self.odds -= _odds(mates)
+        mates.append(seen)
+        self.odds += _odds(mates)
         self._weigh()
         self.update(seen.run)
 
@@ -77,6 +83,8 @@ class Thing:
     def remove(self, seen: Seen) -> None:
         seen.thing = None
         self.plain -= seen.sighting.matter is None
+        mates = self.passes[seen.sighting.pass_id]
+        self.odds += _odds([other for other in mates if other is not seen]) - _odds(mates)
         for index, key in ((self.runs, seen.run), (self.passes, seen.sighting.pass_id)):
             left = [other for other in index[key] if other is not seen]  # type: ignore[index]  # two kinds of key
             if left:
@@ -159,5 +167,20 @@ class Thing:
         return math.log(max(LEAST_THERE, self.there * self.believed * often))
 
     @property
+    def permanent(self) -> bool:
+        """True for what was seen in order, and for what no case is of."""
+        return self.plain > 0 or not self.records
+
+    @property
+    def likely(self) -> float:
+        """Log odds that a permanent thing is there, by what saw it and by what should have and did not."""
+        return self.odds + MISSED * max(0.0, self.expected - len(self.passes))
+
+    @property
     def seens(self) -> list[Seen]:
         return [seen for seens in self.runs.values() for seen in seens]
+
+
+def _odds(seens: list[Seen]) -> float:
+    """Log odds of a permanent thing by what one pass saw of it."""
+    return max((seen.odds for seen in seens), default=0.0)

@@ -7,46 +7,59 @@ from collections.abc import Iterable, Sequence
 
 from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart_m, relative
 from dispatcher.joint.seen import Seen, log_density, plus
-from dispatcher.joint.thing import Thing
+from dispatcher.joint.thing import CREDIBLE, Thing
+from vision.sighting import Covariance
 
 DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
 DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
 TWICE_M = 2.0  # 1 sigma, each axis, of where the two copies lie to each other that a pass tells of one thing
 UNTIED = 0.5  # of the variance of what is known of a run's error
 SAW_BOTH = 0.5  # passes, each as far as it is believed
-ONE_OF_TWO = 0.7  # log evidence for one thing from a pass that saw one of two neighbours ...
-ONE_OF_TWO_MOST = 8.0
+ONE_OF_TWO = 0.6  # log evidence for one thing from a pass that saw one of two neighbours ...
 BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart
+CLEARLY_TWO_M = 6.0  # what one pass tells of so far apart is not one thing told twice because of a jittering receiver
+ONE_AT_MOST = 8.0  # of both together: a neighbour may be hidden from most passes
 
 
 def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     """Log odds that two things are one: how far apart they lie, and how often passes saw one and both of them.
 
     `astray` (m²) is what their places may be off against each other beside what is claimed, 1 sigma squared, each axis.
+    Of what is far too far apart it is only said that it is.
     """
     if a.id in b.apart or b.id in a.apart:
         return -math.inf
     east, north = a.offset(b.lat, b.lon)
     if math.hypot(east, north) > FARTHEST_M:
         return -math.inf
+    covariance = plus(a.covariance, b.covariance)
+    most = log_density(east, north, _wider(covariance, TWICE_M**2 + astray)) - LOG_NEIGHBOUR + ONE_AT_MOST
+    if most < DECIDED_APART:
+        return most
     together = a.passes.keys() & b.passes.keys()
-    rare = min(a, b, key=lambda thing: len(thing.passes))
+    rare, often = sorted((a, b), key=lambda thing: (len(thing.passes), thing.number))
     one = float(len(rare.passes) - len(together))
     loose = TWICE_M
-    if (a.plain or not a.records) and (b.plain or not b.records):  # what stays for ever, and was there to be seen
-        alone = min((one + max(0.0, rare.expected - len(rare.passes))) * ONE_OF_TWO, ONE_OF_TWO_MOST)
+    if a.permanent and b.permanent:  # what stays for ever, and was there to be seen
+        if a.plain and b.plain and a.odds + b.odds < CREDIBLE:
+            return -math.inf
+        missed = min(max(0.0, rare.expected - len(rare.passes)), len(often.passes) - len(together))
+        alone = (one + missed) * ONE_OF_TWO
     else:  # one may have gone before the other came
         overlap = _while(a, b) + _while(b, a) - 2 * len(together)
-        alone = max(min(one * ONE_OF_TWO, ONE_OF_TWO_MOST / 2), min(overlap * ONE_OF_TWO, ONE_OF_TWO_MOST))
+        alone = max(min(one * ONE_OF_TWO, ONE_AT_MOST / 2), overlap * ONE_OF_TWO)
         loose = TWICE_M if overlap or together else FLOOR_M
-    more = loose**2 + astray
-    spread = plus(plus(a.covariance, b.covariance), (more, 0.0, more))
-    likely = log_density(east, north, spread)
-    for run in a.runs.keys() & b.runs.keys():  # one vehicle is surest about how far apart they are
-        likely = min(likely, relative(a.runs[run][0], b.runs[run][0]))
+    likely = log_density(east, north, _wider(covariance, loose**2 + astray))
+    shared = sorted(relative(a.runs[run][0], b.runs[run][0]) for run in a.runs.keys() & b.runs.keys())
+    if shared:  # one vehicle is surest about how far apart they are, and now and then all the more wrong
+        likely = min(likely, shared[len(shared) // 2])
     other, surer = sorted((a.believed, b.believed))
     gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
-    return gain + _both(a, b, together) * BOTH + alone
+    return gain + min(alone + _both(a, b, together) * BOTH, ONE_AT_MOST)
+
+
+def _wider(covariance: Covariance, more: float) -> Covariance:
+    return plus(covariance, (more, 0.0, more))
 
 
 def _while(a: Thing, b: Thing) -> int:
@@ -72,7 +85,15 @@ def _astray(a: Thing, b: Thing) -> float:
 
 def _both(a: Thing, b: Thing, passes: Iterable[str]) -> float:
     """How many passes saw both, each counted as far as it can be believed."""
-    return math.fsum(min(_surest(a.passes[id]), _surest(b.passes[id])) for id in passes)
+    return math.fsum(
+        min(_surest(a.passes[id]), _surest(b.passes[id])) * two(apart_m(a.passes[id][0], b.passes[id][0]))
+        for id in passes
+    )
+
+
+def two(apart: float) -> float:
+    """How far it counts that a pass told of two things so far apart (m): within a tracker's reach they may be one."""
+    return min(max((apart - BANK_M) / (CLEARLY_TWO_M - BANK_M), 0.0), 1.0)
 
 
 def _surest(seens: Sequence[Seen]) -> float:

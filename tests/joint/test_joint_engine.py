@@ -1,7 +1,8 @@
 """The engine: each disorder one case, told once to the right area, and closed only when seen gone."""
 
 import itertools
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -311,6 +312,54 @@ def test_what_only_two_of_many_passes_saw_is_no_permanent_thing(engine: Engine) 
     looks = [clean_pass(1 + i / 10) for i in range(14)]
     read(engine, *(replace(look, recall={"garbage_bin": 0.9}) for look in looks))
     assert sorted(len(anchor.sightings) for anchor in engine.objects()) == [1, 1]
+
+
+def test_what_ghosts_are_made_of_never_becomes_a_permanent_thing(engine: Engine) -> None:
+    read(engine, *(sighting(i % 3, 0, kind="garbage_bin", day=i / 10, confidence=0.12) for i in range(9)))
+    assert [len(anchor.sightings) for anchor in engine.objects()] == [1] * 9
+
+
+def passes(each: Callable[[int], list[Sighting]], n: int = 60) -> list[Sighting]:
+    """The sightings of so many passes over some days, each with an error of its own."""
+    rng = random.Random(8)
+    out = []
+    for i in range(n):
+        east, north = rng.gauss(0, 1.5), rng.gauss(0, 1.5)
+        for one in each(i):
+            lat, lon = latlon_from_offset(one.lat, one.lon, east, north)
+            out.append(replace(one, lat=lat, lon=lon))
+    return out
+
+
+def test_a_bin_that_some_passes_tell_twice_is_one_however_many_they_are(engine: Engine) -> None:
+    def each(i: int) -> list[Sighting]:
+        by, day = f"pass-{i}", i / 15
+        two = [sighting(4.0, 0, kind="garbage_bin", by=by, day=day)] if i % 6 == 0 else []
+        return [sighting(kind="garbage_bin", by=by, day=day), *two]
+
+    read(engine, *passes(each))
+    assert [len(anchor.sightings) for anchor in engine.objects()] == [70]
+
+
+def test_a_heap_that_passes_keep_telling_twice_within_a_trackers_reach_is_one_case(engine: Engine) -> None:
+    def each(i: int) -> list[Sighting]:
+        by, day = f"pass-{i}", i / 15
+        return [sighting(x, 0, kind="garbage", by=by, day=day) for x in ((0.0, 3.8) if i % 2 else (0.0,))]
+
+    read(engine, *passes(each, 12))
+    (case,) = (case for case in engine.cases() if case.state is State.OPEN)
+    assert len(case.sightings) == 18
+    assert [event for _, _, event in alerts(engine)] == ["opened"]
+
+
+def test_bins_six_metres_apart_that_half_of_the_passes_see_both_of_are_two(engine: Engine) -> None:
+    def each(i: int) -> list[Sighting]:
+        by, day = f"pass-{i}", i / 15
+        left, right = sighting(kind="garbage_bin", by=by, day=day), sighting(6.0, 0, kind="garbage_bin", by=by, day=day)
+        return [[left, right], [left], [left, right], [right]][i % 4]
+
+    read(engine, *passes(each))
+    assert [len(anchor.sightings) for anchor in engine.objects()] == [45, 45]
 
 
 def test_a_heap_that_seems_to_have_moved_is_another_heap(engine: Engine) -> None:

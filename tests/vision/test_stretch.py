@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import h3
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from ingest.frame import Fix, Frame, frame_id
-from ingest.geo import distance_m, latlon_from_offset
+from ingest.geo import distance_m, latlon_from_offset, offset_from_latlon
 from ingest.rejected import Rejected
 from models.taxonomy import Taxonomy
 from vision.camera import Camera, picture_from_road, road_from_ground
@@ -43,8 +44,11 @@ def frame(north: float, seconds: float, *, vehicle: str = "bus-1", camera: str =
     )
 
 
-def worker(world: World, *, blind: Sequence[float] = (), noise_px: float = 0.0) -> Worker:
-    """A worker whose detector sees the world without fault, but for frames at `blind` seconds."""
+def worker(world: World, *, blind: Sequence[float] = (), noise_px: float = 0.0, mps: float = 0.0) -> Worker:
+    """A worker whose detector sees the world without fault, but for frames at `blind` seconds.
+
+    With `mps` the vehicle is where its speed brings it, whatever its receiver says.
+    """
     rng = np.random.default_rng(5)
 
     def detect(frames: Sequence[Frame]) -> list[list[Found] | ValueError]:
@@ -56,7 +60,8 @@ def worker(world: World, *, blind: Sequence[float] = (), noise_px: float = 0.0) 
             return []
         found = []
         for kind, east, north in world.values():
-            here = np.array([[east, north - (f.fix.lat - HOME[0]) * 110_741.0]])
+            driven = seconds * mps if mps else (f.fix.lat - HOME[0]) * 110_741.0
+            here = np.array([[east, north - driven]])
             road = road_from_ground(here, 0.0)
             u, v = picture_from_road(road, SIZE, CAMERA)[0]
             if not (0 <= u <= SIZE[0] and 0 < v <= SIZE[1]) or road[0, 0] > 25:
@@ -203,3 +208,62 @@ def test_a_sighting_with_a_wrong_field_is_refused_by_its_name(field: str, value:
     (sighting,) = sightings(drive(worker({"heap": ("garbage", 3.0, 40.0)}), along(60)))
     with pytest.raises(ValueError, match=field):
         parse_sighting(sighting.document() | {field: value})
+
+
+def jittered(until: float, sigma_m: float, seed: int) -> list[Frame]:
+    """A drive whose receiver wanders from frame to frame."""
+    rng = np.random.default_rng(seed)
+    out = []
+    for f in along(until):
+        lat, lon = latlon_from_offset(f.fix.lat, f.fix.lon, *rng.normal(0.0, sigma_m, 2).tolist())
+        out.append(replace(f, fix=replace(f.fix, lat=lat, lon=lon)))
+    return out
+
+
+def half_of(frames: Sequence[Frame], seed: int) -> list[float]:
+    """The seconds of every second frame, by chance: a detector misses much at a distance."""
+    missed = np.random.default_rng(seed).random(len(frames)) < 0.5
+    return [(f.time - START).total_seconds() for f, gone in zip(frames, missed.tolist(), strict=True) if gone]
+
+
+def test_one_thing_is_hardly_ever_two_when_the_receiver_jitters() -> None:
+    world = {"heap": ("garbage", 4.0, 40.0)}
+    more = 0
+    for seed in range(80):
+        frames = jittered(60, 1.3, seed)
+        w = worker(world, noise_px=3.0, mps=5.0, blind=half_of(frames, seed))
+        more += max(0, len(sightings(drive(w, frames))) - 1)
+    assert more <= 2
+
+
+def test_neighbours_are_hardly_ever_one_when_the_receiver_jitters() -> None:
+    world = {"a": ("garbage", 4.0, 40.0), "b": ("garbage", 4.0, 46.0)}
+    drives = [drive(worker(world, noise_px=3.0, mps=5.0), jittered(70, 1.3, seed)) for seed in range(40)]
+    assert 78 <= sum(len(sightings(items)) for items in drives) <= 84
+
+
+def test_what_a_sighting_says_of_its_own_error_is_true() -> None:
+    """The squared error over what is claimed is 2 on average, in two dimensions."""
+    there = latlon_from_offset(*HOME, 4.0, 40.0)
+    normed = []
+    for seed in range(60):
+        frames = jittered(60, 1.3, seed)
+        w = worker({"heap": ("garbage", 4.0, 40.0)}, noise_px=3.0, mps=5.0, blind=half_of(frames, seed))
+        found = sightings(drive(w, frames))
+        if not found:
+            continue
+        sighting = max(found, key=lambda s: s.frames)
+        error = np.array(offset_from_latlon(sighting.lat, sighting.lon, *there))
+        ee, en, nn = np.subtract(sighting.covariance_m2, sighting.shared_covariance_m2)
+        normed.append(float(error @ np.linalg.solve([[ee, en], [en, nn]], error)))
+    assert 0.7 < float(np.mean(normed)) < 2.6
+
+
+def test_two_tracks_of_one_thing_are_told_once_and_named_by_its_first_frame() -> None:
+    """A receiver that jumps 8 m for one frame, and back, makes two tracks that meet again."""
+    frames = along(60)
+    lat, lon = latlon_from_offset(frames[6].fix.lat, frames[6].fix.lon, 0.0, 5.5)
+    frames[6] = replace(frames[6], fix=replace(frames[6].fix, lat=lat, lon=lon))
+    plain = sightings(drive(worker({"heap": ("garbage", 3.0, 40.0)}, mps=5.0), along(60)))
+    (sighting,) = sightings(drive(worker({"heap": ("garbage", 3.0, 40.0)}, mps=5.0), frames))
+    assert sighting.id == plain[0].id
