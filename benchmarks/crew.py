@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
-from ingest.bus import KafkaBus, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import make_topics
 from ingest.record import Record, Retry
 from ingest.topics import TOPICS
 

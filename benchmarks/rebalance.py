@@ -21,8 +21,9 @@ from typing import Any
 
 from benchmarks.broker import Broker
 from benchmarks.machine import where
-from ingest.bus import HEARTBEAT_MS, KafkaBus, make_topics
+from ingest.bus import HEARTBEAT_MS, KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import make_topics
 from ingest.record import Record, Retry
 from ingest.topics import FRAMES
 

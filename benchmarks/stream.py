@@ -37,8 +37,9 @@ from benchmarks.feed import Feed, records, start_of_day
 from benchmarks.machine import cpu_s, where
 from benchmarks.street_pictures import SAMPLE, SIZES_WH, pictures
 from ingest.binding import parse_frame
-from ingest.bus import KafkaBus, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import make_topics
 from ingest.frame import Frame
 from ingest.reader import Reader
 from ingest.record import Partition

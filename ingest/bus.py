@@ -1,4 +1,4 @@
-"""KafkaBus: a Bus over Apache Kafka. The only file that imports kafka.
+"""KafkaBus: a Bus over Apache Kafka. With `ingest.clusterwide` and `ingest.receive` all that imports kafka.
 
 Follows what was measured with kafka-python 3.0: `flush` there tells of no failure, `send` there never waits, a record
 too large for the broker spoils the producer, and a lost connection is tried again only after up to 30 s.
@@ -10,17 +10,15 @@ import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import kafka
 from kafka import errors
-from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from ingest.cluster import Cluster
-from ingest.heard import heard
+from ingest.clusterwide import found_by, login, open_admin, said_as_ours
 from ingest.inflight import RETRY_S, InFlight
 from ingest.receive import install
 from ingest.record import (
@@ -29,12 +27,10 @@ from ingest.record import (
     Change,
     NoTopic,
     Partition,
-    Rebalancing,
     Record,
-    Refused,
     TooLarge,
 )
-from ingest.topics import BY_NAME, MIB, TOPICS, Topic
+from ingest.topics import BY_NAME, MIB, TOPICS
 
 install()
 
@@ -43,12 +39,6 @@ FETCH_BYTES = 4 * MIB  # of each partition and request; a larger record still co
 FETCH_ALL_BYTES = 32 * MIB
 FETCH_AT_LEAST = MIB  # a request waits for so much, two or three frames ...
 FETCH_WAIT_MS = 100  # ... but no longer: requests cost both sides more than the bytes do
-OUTDATED = (
-    errors.CommitFailedError,
-    errors.IllegalGenerationError,
-    errors.RebalanceInProgressError,
-    errors.UnknownMemberIdError,
-)
 LINGER_MS = 5  # small records of one turn of a loop go in one request; a flush sends them at once
 CHECK_S = 5.0  # how often a member looks whether it is one
 HEARTBEAT_MS = 500  # a member hears this soon that the group is dealt again
@@ -195,7 +185,7 @@ class KafkaBus:
         with self._asked():
             if self._producer is None:
                 self._producer = kafka.KafkaProducer(
-                    **_login(self._cluster, self._client),
+                    **login(self._cluster, self._client),
                     max_request_size=max(topic.max_message_bytes for topic in TOPICS) + OVERHEAD_BYTES,
                     max_block_ms=self._answer_ms,
                     linger_ms=LINGER_MS,
@@ -210,10 +200,10 @@ class KafkaBus:
     def _limit(self, topic: str) -> int:
         """The most bytes a record of a topic may have: more than the broker takes would spoil the producer."""
         if topic not in self._limits:
-            with self._asked(), _admin(self._cluster, self._client) as admin:
+            with self._asked(), open_admin(self._cluster, self._client) as admin:
                 self._limits = {
                     name: min(int(seen.config.get("max.message.bytes", most)), most)  # it may not be ours to know
-                    for name, seen in _found(admin, self._cluster).items()
+                    for name, seen in found_by(admin, self._cluster).items()
                     if (most := BY_NAME[name].max_message_bytes)
                 }
         try:
@@ -226,7 +216,7 @@ class KafkaBus:
     def _open_consumer(self, group: str | None) -> Any:
         with self._asked():
             return kafka.KafkaConsumer(
-                **_login(self._cluster, self._client),
+                **login(self._cluster, self._client),
                 group_id=group,
                 auto_offset_reset="earliest",
                 enable_auto_commit=False,
@@ -264,7 +254,7 @@ class KafkaBus:
 
     @contextmanager
     def _asked(self) -> Iterator[None]:
-        with _said_as_ours(self._cluster):
+        with said_as_ours(self._cluster):
             yield
 
     def _check_topics(self, topics: Iterable[str]) -> None:
@@ -304,118 +294,6 @@ class _Listener(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # kafka
         if held != self._held:
             self._changes.append(Change(gained=held - self._held, lost=self._held - held))
         self._held = held
-
-
-@dataclass(frozen=True, slots=True)
-class FoundTopic:
-    """A topic as the broker has it."""
-
-    partitions: int
-    replicas: int
-    config: dict[str, str]
-
-
-def found_topics(cluster: Cluster) -> dict[str, FoundTopic]:
-    """Those of the table that the broker has, by name without prefix. Raises BrokerAway or Refused."""
-    with _said_as_ours(cluster), _admin(cluster) as admin:
-        return _found(admin, cluster)
-
-
-def make_topics(cluster: Cluster, topics: Collection[Topic]) -> None:
-    """Make those that are missing, and give those that are there the table's settings; their partitions stay.
-
-    Replicas are the broker's default. Raises BrokerAway or Refused.
-    """
-    with _said_as_ours(cluster), _admin(cluster) as admin:
-        there = _found(admin, cluster)
-        new = {
-            cluster.prefix + topic.name: {"num_partitions": topic.partitions, "configs": topic.config}
-            for topic in topics
-            if topic.name not in there
-        }
-        if new:
-            admin.create_topics(new, wait_for_metadata=True)
-        old = [
-            ConfigResource(ConfigResourceType.TOPIC, cluster.prefix + topic.name, topic.config)
-            for topic in topics
-            if topic.name in there
-        ]
-        if old:
-            admin.alter_configs(old)
-            _wait_for(admin, cluster, {topic.name: topic.config for topic in topics if topic.name in there})
-
-
-def _wait_for(admin: Any, cluster: Cluster, wanted: dict[str, dict[str, str]]) -> None:
-    """A moment passes before every broker knows the settings that the controller took."""
-    give_up = time.monotonic() + cluster.answer_s
-    while time.monotonic() < give_up:
-        found = _found(admin, cluster)
-        if all(config.items() <= found[name].config.items() for name, config in wanted.items()):
-            return
-        time.sleep(0.05)
-
-
-def _found(admin: Any, cluster: Cluster) -> dict[str, FoundTopic]:
-    every = {cluster.prefix + name: name for name in BY_NAME}
-    there = [topic for topic in admin.describe_topics(list(every)) if not topic["error_code"]]
-    asked = [ConfigResource(ConfigResourceType.TOPIC, topic["name"]) for topic in there]
-    config = admin.describe_configs(asked, config_filter="all")["topic"] if asked else {}
-    return {
-        every[topic["name"]]: FoundTopic(
-            partitions=len(topic["partitions"]),
-            replicas=min(len(part["replica_nodes"]) for part in topic["partitions"]),
-            config={name: entry["value"] for name, entry in config.get(topic["name"], {}).items()},
-        )
-        for topic in there
-    }
-
-
-@contextmanager
-def _admin(cluster: Cluster, client: str = "jiexun") -> Iterator[Any]:
-    admin = kafka.KafkaAdminClient(**_login(cluster, client))
-    try:
-        yield admin
-    finally:
-        admin.close()
-
-
-def _login(cluster: Cluster, client: str) -> dict[str, Any]:
-    """What every client is given."""
-    given = {
-        "bootstrap_servers": cluster.servers.split(","),
-        "client_id": client,
-        "security_protocol": cluster.protocol,
-        "reconnect_backoff_max_ms": 1000,  # the default, 30 s, outlasts the outage it waits for
-        "bootstrap_timeout_ms": round(cluster.answer_s * 1000),
-        "ssl_cafile": cluster.ca or None,
-        "ssl_certfile": cluster.certificate or None,
-        "ssl_keyfile": cluster.key or None,
-        "ssl_password": cluster.key_password or None,
-    }
-    if cluster.protocol.startswith("SASL"):
-        given |= {
-            "sasl_mechanism": cluster.mechanism,
-            "sasl_plain_username": cluster.username,
-            "sasl_plain_password": cluster.password,
-        }
-    return given
-
-
-@contextmanager
-def _said_as_ours(cluster: Cluster) -> Iterator[None]:
-    """Tell the library's errors in our own words, by what the caller can do about them."""
-    try:
-        yield
-    except OUTDATED as error:
-        raise Rebalancing(f"the group is being dealt again: {error}", 0.0) from None
-    except errors.KafkaError as error:
-        if not error.retriable:
-            raise Refused(f"Kafka at {cluster.servers} refuses: {error}") from None
-        login = (
-            "" if cluster.protocol == "PLAINTEXT" else f", and are login and certificates right ({cluster.protocol})"
-        )
-        asked = f"no answer from Kafka at {cluster.servers}: is it up{login}?"
-        raise BrokerAway(f"{asked} ({heard.lately() or error})", RETRY_S) from None
 
 
 def _no_topic(topic: str) -> NoTopic:

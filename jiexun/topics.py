@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ingest.bus import FoundTopic, found_topics
 from ingest.cluster import Cluster
+from ingest.clusterwide import FoundTopic, found_topics
 from ingest.topics import FRAMES, PASSES, SIGHTINGS, TOPICS, Topic
 
 

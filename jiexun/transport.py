@@ -56,7 +56,7 @@ def create(
         jiexun topics create --kafka 127.0.0.1:19092
     """
     with explained() as settings:
-        from ingest.bus import make_topics
+        from ingest.clusterwide import make_topics
 
         cluster = settings.cluster(kafka)
         wanted = [t if partitions is None or t.partitions == 1 else replace(t, partitions=partitions) for t in TOPICS]

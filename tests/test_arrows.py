@@ -67,7 +67,7 @@ def test_only_training_imports_what_training_needs(library: str) -> None:
 @pytest.mark.parametrize(
     ("library", "places"),
     [
-        ("kafka", ("ingest/bus.py", "ingest/receive.py")),
+        ("kafka", ("ingest/bus.py", "ingest/clusterwide.py", "ingest/receive.py")),
         ("pydantic", ("dispatcher/api/schemas.py", "dispatcher/api/work_schemas.py")),
         ("sqlalchemy", ("dispatcher/store/",)),
         ("typer", ("jiexun/", "benchmarks/")),

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from ingest.bus import KafkaBus, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import make_topics
 from ingest.memory import MemoryBroker, MemoryBus
 from ingest.record import Bus
 from ingest.topics import TOPICS

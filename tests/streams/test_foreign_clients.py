@@ -20,8 +20,9 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from ingest.binding import parse_before, parse_frame
-from ingest.bus import KafkaBus, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import make_topics
 from ingest.deadletter import dead_letter
 from ingest.frame import parse_rfc3339
 from ingest.record import Record

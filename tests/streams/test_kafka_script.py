@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from traffic import drain, insist, record, values
 
-from ingest.bus import KafkaBus, found_topics, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import found_topics, make_topics
 from ingest.topics import FRAMES
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "kafka"

@@ -15,8 +15,9 @@ import pytest
 from kafka.admin import UserScramCredentialUpsertion
 from traffic import drain, fill, values
 
-from ingest.bus import KafkaBus, found_topics, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import found_topics, make_topics
 from ingest.record import BrokerAway
 from ingest.topics import FRAMES
 from jiexun.settings import read_settings

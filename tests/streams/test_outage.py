@@ -12,8 +12,9 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 from traffic import EVERY, drain, ends, fill, insist, record, values
 
-from ingest.bus import KafkaBus, found_topics, make_topics
+from ingest.bus import KafkaBus
 from ingest.cluster import Cluster
+from ingest.clusterwide import found_topics, make_topics
 from ingest.record import BrokerAway, Full, Rebalancing, Record, Refused, Retry, TooLarge
 from ingest.topics import FRAMES
 
