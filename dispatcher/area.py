@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import shapely
+from numpy.typing import ArrayLike
 from shapely import Point, STRtree, box
 
+from dispatcher.holding import Holding, Ints
 from dispatcher.polygon import MIN_AREA_M2, Surface, area_m2, parsed_polygon, surface
 
 
@@ -76,6 +78,7 @@ class Areas:
         self.routing_layer: Layer | None = next((layer for layer in ROUTING if layer in layers), finest)
         self._routing = () if self.routing_layer is None else self.of_layer(self.routing_layer)
         self._routing_tree = _indexed(self._routing)
+        self._holding: dict[Layer, Holding] = {}  # of the layers that were asked for
 
     @classmethod
     def none(cls) -> Areas:
@@ -123,6 +126,16 @@ class Areas:
         """The areas of the routing layer that touch a box of degrees, by code. Costs the logarithm of their number."""
         hits = self._routing_tree.query(box(west, south, east, north), predicate="intersects")
         return tuple(self._routing[i] for i in sorted(hits))
+
+    def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints:
+        """Of each of many points the area of a layer that holds it: its place in `of_layer`, or -1.
+
+        Exact. On a border, and where areas overlap, it is the one with the lowest code. Asked for the first time, a
+        layer of 10,000 communities takes a second or two; from then on a million points do.
+        """
+        if layer not in self._holding:
+            self._holding[layer] = Holding([area.polygon for area in self.of_layer(layer)])
+        return self._holding[layer](lat, lon)
 
     def features(self) -> dict[str, Any]:
         """A GeoJSON FeatureCollection for the page, coarse to fine, with every property the file had."""
