@@ -104,9 +104,8 @@ def tried_all(polygons: list[Polygon], lat: Floats, lon: Floats) -> Ints:
     """Every point against every polygon; the first that holds it."""
     found = np.full(len(lat), NOBODY, dtype=np.int64)
     for number, polygon in enumerate(polygons):
-        plain = Polygon(polygon)
-        shapely.destroy_prepared(plain)
-        held = shapely.intersects_xy(plain, lon, lat)
+        shapely.destroy_prepared(polygon)
+        held = shapely.intersects_xy(polygon, lon, lat)
         found[held & (found == NOBODY)] = number
     return found
 

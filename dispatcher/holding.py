@@ -66,7 +66,7 @@ class Holding:
         return np.where(first == len(self._polygons), NOBODY, first)
 
     def _columns(self, x: Floats) -> Floats:
-        """The column of each x. Never falls as x grows, whatever is rounded: what is between two x is between theirs."""
+        """The column of each x. However it is rounded it never falls as x grows."""
         return np.floor((x - self._west) * self._per_deg)
 
     def _rows(self, y: Floats) -> Floats:

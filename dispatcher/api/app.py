@@ -39,6 +39,7 @@ from dispatcher.api.schemas import (
 )
 from dispatcher.api.stream import Stream
 from dispatcher.api.work import router as work_router
+from dispatcher.store.areas import routed_by
 from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
@@ -147,7 +148,8 @@ def case(desk: DeskDep, view: ViewDep, id: str) -> CaseDetailOut:
         raise HTTPException(404, f"no case {id!r}")
     stored, events = found
     timeline = [EventOut.of(event, desk.names) for event in events]
-    return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline)
+    version = routed_by(events, desk.store.area_versions.uses())
+    return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline, areas_version=version)
 
 
 @router.get("/api/areas", dependencies=[needs(Role.VIEWER)])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
@@ -17,6 +17,8 @@ from dispatcher.store import reading, seen_by, tables
 from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
+from dispatcher.store.areas import AreaVersions
+from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.channels import Channels
 from dispatcher.store.database import connect, writer
@@ -48,6 +50,7 @@ class Store:
         self._held = threading.local()  # the transaction that this thread is in
         self.channels = Channels(engine)
         self.deliveries = Deliveries(engine)
+        self.area_versions = AreaVersions(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -153,9 +156,10 @@ class Store:
                 some = tables.outbox.c.seq.in_(seqs[start : start + PAGE])
                 connection.execute(delete(tables.outbox).where(some))
 
-    def keep_areas(self, text: str) -> None:
-        """Keep an areas file, for whoever opens the store later."""
+    def keep_areas(self, text: str, about: Mapping[str, Any] | None = None, now: datetime | None = None) -> None:
+        """Keep an areas file, for whoever opens the store later, as a version of its own."""
         with self._writer.begin() as connection:
+            keep_version(connection, text, about or {}, now or datetime.now(UTC))
             connection.execute(delete(tables.kept).where(tables.kept.c.name == AREAS))
             connection.execute(insert(tables.kept).values(name=AREAS, document=text))
 
