@@ -199,8 +199,8 @@ def found_areas(document: Mapping[str, Any], name: str) -> tuple[Areas, list[Fin
             findings.append(_dropped(number, feature, str(reason), Fault.DROPPED))
             continue
         if area.code in areas:
-            reason = f"code {area.code} is already that of {areas[area.code].name}"
-            findings.append(_dropped(number, feature, reason, Fault.DUPLICATE))
+            taken = f"code {area.code} is already that of {areas[area.code].name}"
+            findings.append(_dropped(number, feature, taken, Fault.DUPLICATE))
             continue
         areas[area.code] = area
         properties[area.code] = feature["properties"]

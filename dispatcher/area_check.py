@@ -69,16 +69,10 @@ def _parts(shape: shapely.Geometry) -> list[Polygon]:
 
 def _child(parent: Area, child: Area) -> list[Finding]:
     findings = []
-    digits = ABOVE.get(child.layer)
-    if (
-        digits
-        and child.code.isdigit()
-        and len(stem(parent.code)) == digits
-        and child.code[:digits] != stem(parent.code)
-    ):
-        text = (
-            f"{child.name} ({child.code}) names the parent {parent.code}; its code begins with {child.code[:digits]}."
-        )
+    above, digits = stem(parent.code), ABOVE.get(child.layer)
+    if len(above) == digits and child.code.isdigit() and not child.code.startswith(above):
+        own = child.code[:digits]
+        text = f"{child.name} ({child.code}) names the parent {parent.code}; its code begins with {own}."
         findings.append(Finding(Fault.CODE, text))
     outside, whole = area_m2(surface(shapely.difference(child.polygon, parent.polygon))), area_m2(child.polygon)
     if outside >= LEAST_M2 and outside >= LEAST_SHARE * whole:

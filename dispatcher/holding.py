@@ -67,10 +67,12 @@ class Holding:
 
     def _columns(self, x: Floats) -> Floats:
         """The column of each x. However it is rounded it never falls as x grows."""
-        return np.floor((x - self._west) * self._per_deg)
+        column: Floats = np.floor((x - self._west) * self._per_deg)
+        return column
 
     def _rows(self, y: Floats) -> Floats:
-        return np.floor((y - self._south) * self._per_deg)
+        row: Floats = np.floor((y - self._south) * self._per_deg)
+        return row
 
     def _divide(self) -> None:
         """Make the table."""

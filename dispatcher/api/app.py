@@ -20,7 +20,7 @@ from dispatcher.access.oidc import Provider
 from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
-from dispatcher.api import signin
+from dispatcher.api import maps, ogc, signin
 from dispatcher.api.access import AccessCheck, still_known
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.names import AreaNames, Names
@@ -95,6 +95,8 @@ def create_app(
     app.include_router(signin.router)
     app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
     app.include_router(work_router)
+    app.include_router(maps.router)
+    app.include_router(ogc.router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
     check_rules(app)
     app.add_middleware(AccessCheck, gate=gate, public_url=public_url)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
-from dispatcher.store import reading, seen_by, tables
+from dispatcher.store import maps, reading, seen_by, tables
 from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
@@ -33,7 +33,7 @@ from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS, SNAPSHOT = "areas", "snapshot"
-PROJECTED = "seen_by"  # that a store has this projection
+PROJECTED = ("seen_by", "maps")  # that a store has these projections
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -51,6 +51,7 @@ class Store:
         self.channels = Channels(engine)
         self.deliveries = Deliveries(engine)
         self.area_versions = AreaVersions(engine)
+        self.maps = maps.Maps(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -82,7 +83,9 @@ class Store:
         with it, and alerts to the channels that want them. Returns how many events were new.
         """
         with self.writing() as connection:
-            for envelope in _new(connection, tables.inputs, inputs):
+            fresh = _new(connection, tables.inputs, inputs)
+            maps.looked(connection, fresh)
+            for envelope in fresh:
                 connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
             new = _new(connection, tables.events, events)
             posted: list[Letter] = []
@@ -251,6 +254,8 @@ class Store:
             for table in (tables.alerts, tables.cases):
                 connection.execute(delete(table))
             seen_by.forget(connection)
+            maps.forget(connection)
+            maps.look_again(connection)
             for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
                 row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
                 project(connection, stored_event(row))
@@ -260,12 +265,12 @@ class Store:
     def _catch_up(self) -> None:
         """A store from before there was a projection gets it made, once."""
         with self._engine.begin() as connection:
-            done = connection.scalar(select(marks.c.value).where(marks.c.name == PROJECTED))
-        if done is None:
+            done = set(connection.scalars(select(marks.c.name)))
+        if not done.issuperset(PROJECTED):
             self.rebuild()
             with self._writer.begin() as connection:
-                connection.execute(delete(marks).where(marks.c.name == PROJECTED))
-                connection.execute(insert(marks).values(name=PROJECTED, value=1))
+                connection.execute(delete(marks).where(marks.c.name.in_(PROJECTED)))
+                connection.execute(insert(marks), [{"name": name, "value": 1} for name in PROJECTED])
 
 
 def last_input(connection: Connection) -> int:
