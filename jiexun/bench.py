@@ -234,3 +234,21 @@ def bench_outbox(
         from benchmarks.outbox import main as outbox
 
         outbox(seed=seed, events=events, kills=kills, save=save, json=json)
+
+
+@bench_app.command("routing")
+def bench_routing(
+    seed: Annotated[int, typer.Option(help="Decides the borders and the points.")] = 1,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Points a second that find their community among 10,000 with crooked borders, on one core; is it the right one?
+
+    Examples:
+
+        jiexun bench routing --json
+    """
+    with explained():
+        from benchmarks.routing import main as routing
+
+        routing(seed=seed, save=save, json=json)

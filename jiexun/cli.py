@@ -28,6 +28,7 @@ from ingest.frame import parse_rfc3339
 from ingest.rejected import Rejected
 from jiexun.access import answering, count_access
 from jiexun.accounts import console_app, keys_app, users_app
+from jiexun.areas import areas_app
 from jiexun.bench import bench_app
 from jiexun.channels import channels_app
 from jiexun.deliver import deliver
@@ -83,6 +84,7 @@ app = typer.Typer(
 )
 cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
 app.add_typer(cases_app, name="cases")
+app.add_typer(areas_app, name="areas")
 app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
 app.add_typer(channels_app, name="channels")

@@ -224,7 +224,9 @@ def _areas(store: Store, named: Path | None) -> tuple[Areas, list[str]]:
     """The areas of the file that was named, which the store then keeps; else those that it kept."""
     found = areas_of(store, named)
     if named is not None and (text := areas_text(named)) != store.areas():
-        store.keep_areas(text)
+        store.keep_areas(text, {"file": named.name, "datum": "wgs84"})
+    if (used := store.areas()) is not None:
+        store.area_versions.use(used, datetime.now(UTC))
     return found
 
 

@@ -20,7 +20,7 @@ from dispatcher.access.oidc import Provider
 from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
-from dispatcher.api import signin
+from dispatcher.api import maps, ogc, signin
 from dispatcher.api.access import AccessCheck, still_known
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.names import AreaNames, Names
@@ -39,6 +39,7 @@ from dispatcher.api.schemas import (
 )
 from dispatcher.api.stream import Stream
 from dispatcher.api.work import router as work_router
+from dispatcher.store.areas import routed_by
 from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
@@ -94,6 +95,8 @@ def create_app(
     app.include_router(signin.router)
     app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
     app.include_router(work_router)
+    app.include_router(maps.router)
+    app.include_router(ogc.router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
     check_rules(app)
     app.add_middleware(AccessCheck, gate=gate, public_url=public_url)
@@ -147,7 +150,8 @@ def case(desk: DeskDep, view: ViewDep, id: str) -> CaseDetailOut:
         raise HTTPException(404, f"no case {id!r}")
     stored, events = found
     timeline = [EventOut.of(event, desk.names) for event in events]
-    return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline)
+    version = routed_by(events, desk.store.area_versions.uses())
+    return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline, areas_version=version)
 
 
 @router.get("/api/areas", dependencies=[needs(Role.VIEWER)])

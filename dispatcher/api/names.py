@@ -6,9 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from numpy.typing import ArrayLike
+
 from dispatcher.access.principal import Role
-from dispatcher.area import Area
+from dispatcher.area import Area, Layer
 from dispatcher.case import STATE_ZH, State
+from dispatcher.holding import Ints
 from models.taxonomy import Taxonomy
 
 EVENT_ZH = {
@@ -44,6 +47,11 @@ class AreaNames(Protocol):
     def name(self, code: str) -> str: ...
     def parents(self) -> Mapping[str, str]: ...
     def covering(self, lat: float, lon: float) -> Sequence[Area]: ...
+    def of_layer(self, layer: Layer) -> Sequence[Area]: ...
+    def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints: ...
+
+    @property
+    def routing_layer(self) -> Layer | None: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/api/"):
+                if scope["path"].startswith(("/api/", "/ogc")):
                     headers.setdefault("cache-control", "no-store")
             await send(message)
 

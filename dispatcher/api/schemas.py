@@ -190,6 +190,7 @@ class CaseEventOut(BaseModel):
 class CaseDetailOut(BaseModel):
     case: CaseOut
     timeline: list[EventOut]  # oldest first
+    areas_version: int | None  # of the areas that its owners are from; null: none was kept then
 
 
 class CasesOut(BaseModel):

@@ -7,9 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+import shapely
+
 from dispatcher.access.principal import Principal
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.api.names import AreaNames
+from dispatcher.heat import FINE, Covered, Warm, coverage, heat, owners_of, tiles
+from dispatcher.store.maps import Box, MapFilter, MapPage
 from dispatcher.store.rows import CaseFilter, Document, Listing, StoredCase, StoredEvent, Summary
 from dispatcher.store.store import Store
 
@@ -54,6 +58,34 @@ class View:
         if self.scope == EVERYTHING:
             return found
         return [thing for thing in found if self._stands_in(thing)]
+
+    def heat(self, resolution: int, since_day: str, matter: str | None) -> list[Warm]:
+        """The heat map of the scope: its ground, and whatever cases are shown. Raises TooFine."""
+        ground = [cell for cell, area in tiles(self.areas, resolution).items() if self.scope.covers(area)]
+        cases = self.store.maps.unsettled(self.scope, matter)
+        return heat(ground, self._own(self.store.maps.looks(since_day)), cases, resolution)
+
+    def coverage(self, since_day: str) -> list[Covered]:
+        """How much of each area of the scope was looked at. Raises TooFine."""
+        ground = {cell: area for cell, area in tiles(self.areas, FINE).items() if self.scope.covers(area)}
+        return coverage(ground, self.store.maps.looks(since_day), self.store.maps.last_looked())
+
+    def bounds(self) -> Box | None:
+        """What the areas of the scope lie in; None without any."""
+        layer = self.areas.routing_layer
+        mine = [] if layer is None else [a.polygon for a in self.areas.of_layer(layer) if self.scope.covers(a.code)]
+        west, south, east, north = shapely.total_bounds(mine).tolist() if mine else (0.0, 0.0, 0.0, 0.0)
+        return (west, south, east, north) if mine else None
+
+    def map_page(self, where: MapFilter) -> MapPage:
+        return self.store.maps.page(replace(where, scope=self.scope))
+
+    def _own(self, looks: Mapping[int, float]) -> Mapping[int, float]:
+        """Looks at ground of the scope."""
+        if self.scope == EVERYTHING:
+            return looks
+        owners = zip(looks.items(), owners_of(self.areas, list(looks)), strict=True)
+        return {cell: n for (cell, n), area in owners if area is not None and self.scope.covers(area)}
 
     def features(self) -> dict[str, Any]:
         """The areas of the scope as GeoJSON. What they lie in is named by no more than a code."""

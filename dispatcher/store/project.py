@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, update
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import seen_by, tables
+from dispatcher.store import maps, seen_by, tables
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
 
@@ -32,7 +32,7 @@ def stored_event(row: Any) -> StoredEvent:
 
 
 def project(connection: Connection, event: StoredEvent) -> None:
-    """Bring `cases` and `alerts` up to an event that is new to them."""
+    """Bring `cases`, `alerts` and what others see of them up to an event that is new to them."""
     document = {name: value for name, value in event.document.items() if name != "event"}
     values = {
         "state": document["state"],
@@ -48,6 +48,7 @@ def project(connection: Connection, event: StoredEvent) -> None:
         first = {"id": event.case, "first": event.seq, "raised": event.seq}
         connection.execute(insert(tables.cases).values(first | values))
     seen_by.project(connection, event, values["area"])
+    maps.place(connection, event)
     for recipient in dict.fromkeys(event.recipients):
         connection.execute(insert(tables.alerts).values(_alert(event, recipient)))
 

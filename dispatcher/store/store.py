@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
-from dispatcher.store import reading, seen_by, tables
+from dispatcher.store import maps, reading, seen_by, tables
 from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
+from dispatcher.store.areas import AreaVersions
+from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.channels import Channels
 from dispatcher.store.database import connect, writer
@@ -31,7 +33,7 @@ from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS, SNAPSHOT = "areas", "snapshot"
-PROJECTED = "seen_by"  # that a store has this projection
+PROJECTED = ("seen_by", "maps")  # that a store has these projections
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -48,6 +50,8 @@ class Store:
         self._held = threading.local()  # the transaction that this thread is in
         self.channels = Channels(engine)
         self.deliveries = Deliveries(engine)
+        self.area_versions = AreaVersions(engine)
+        self.maps = maps.Maps(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:
@@ -79,7 +83,9 @@ class Store:
         with it, and alerts to the channels that want them. Returns how many events were new.
         """
         with self.writing() as connection:
-            for envelope in _new(connection, tables.inputs, inputs):
+            fresh = _new(connection, tables.inputs, inputs)
+            maps.looked(connection, fresh)
+            for envelope in fresh:
                 connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
             new = _new(connection, tables.events, events)
             posted: list[Letter] = []
@@ -153,9 +159,10 @@ class Store:
                 some = tables.outbox.c.seq.in_(seqs[start : start + PAGE])
                 connection.execute(delete(tables.outbox).where(some))
 
-    def keep_areas(self, text: str) -> None:
-        """Keep an areas file, for whoever opens the store later."""
+    def keep_areas(self, text: str, about: Mapping[str, Any] | None = None, now: datetime | None = None) -> None:
+        """Keep an areas file, for whoever opens the store later, as a version of its own."""
         with self._writer.begin() as connection:
+            keep_version(connection, text, about or {}, now or datetime.now(UTC))
             connection.execute(delete(tables.kept).where(tables.kept.c.name == AREAS))
             connection.execute(insert(tables.kept).values(name=AREAS, document=text))
 
@@ -247,6 +254,8 @@ class Store:
             for table in (tables.alerts, tables.cases):
                 connection.execute(delete(table))
             seen_by.forget(connection)
+            maps.forget(connection)
+            maps.look_again(connection)
             for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
                 row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
                 project(connection, stored_event(row))
@@ -256,12 +265,12 @@ class Store:
     def _catch_up(self) -> None:
         """A store from before there was a projection gets it made, once."""
         with self._engine.begin() as connection:
-            done = connection.scalar(select(marks.c.value).where(marks.c.name == PROJECTED))
-        if done is None:
+            done = set(connection.scalars(select(marks.c.name)))
+        if not done.issuperset(PROJECTED):
             self.rebuild()
             with self._writer.begin() as connection:
-                connection.execute(delete(marks).where(marks.c.name == PROJECTED))
-                connection.execute(insert(marks).values(name=PROJECTED, value=1))
+                connection.execute(delete(marks).where(marks.c.name.in_(PROJECTED)))
+                connection.execute(insert(marks), [{"name": name, "value": 1} for name in PROJECTED])
 
 
 def last_input(connection: Connection) -> int:

@@ -1,0 +1,182 @@
+"""Maps: where cases are and where cameras looked. Kept up to date with every append, made anew by a rebuild."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import h3
+from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dispatcher.access.scope import EVERYTHING, Scope
+from dispatcher.case import State
+from dispatcher.store import tables
+from dispatcher.store.map_tables import case_map, looks
+from dispatcher.store.rows import Document, StoredCase, StoredEvent
+from dispatcher.store.seen_by import visible
+from dispatcher.work.calendar import CHINA
+from ingest.envelope import Envelope, parse_envelope
+from ingest.frame import parse_rfc3339
+from vision.sighting import PASS_TYPE
+
+RESOLUTION = 10  # H3: cells of 15,000 m², some 76 m a side
+MILLI = 1000
+UNSETTLED = (str(State.OPEN), str(State.HANDLED))
+PAGE = 500
+
+Box = tuple[float, float, float, float]  # west, south, east, north in degrees; west > east goes over 180°
+
+
+@dataclass(frozen=True, slots=True)
+class MapFilter:
+    """Which cases to draw. A field that is None does not narrow."""
+
+    box: Box | None = None
+    since: str | None = None  # RFC 3339, UTC: seen at or after
+    until: str | None = None  # seen at or before
+    state: str | None = None
+    matter: str | None = None
+    after: int = 0  # the `seq` of the last case of the page before
+    limit: int = 100
+    scope: Scope = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class MapPage:
+    """Some of the cases that match, in the order in which they came to be."""
+
+    matched: int  # how many match on all pages
+    cases: list[StoredCase]
+    after: int | None  # where the next page begins; None when this is the last
+
+
+class Maps:
+    """Questions about where."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def looks(self, since_day: str) -> dict[int, float]:
+        """By H3 cell of RESOLUTION, the clear looks to be expected from a day on. Cells without are left out."""
+        query = select(looks.c.cell, func.sum(looks.c.milli)).where(looks.c.day >= since_day).group_by(looks.c.cell)
+        with self._engine.begin() as connection:
+            return {int(cell): int(milli) / MILLI for cell, milli in connection.execute(query)}
+
+    def last_looked(self) -> dict[int, str]:
+        """By H3 cell of RESOLUTION, the last day on which somebody looked."""
+        query = select(looks.c.cell, func.max(looks.c.day)).group_by(looks.c.cell)
+        with self._engine.begin() as connection:
+            return {int(cell): str(day) for cell, day in connection.execute(query)}
+
+    def unsettled(self, scope: Scope, matter: str | None = None) -> dict[int, Counter[str]]:
+        """By H3 cell of RESOLUTION, how many cases of a scope are open, and how many wait to be verified."""
+        columns = (case_map.c.cell, tables.cases.c.state)
+        wanted = [tables.cases.c.state.in_(UNSETTLED), visible(tables.cases.c.id, scope)]
+        wanted += [tables.cases.c.matter == matter] if matter is not None else []
+        joined = tables.cases.join(case_map, case_map.c.case == tables.cases.c.id)
+        query = select(*columns, func.count()).select_from(joined).where(*wanted).group_by(*columns)
+        found: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        with self._engine.begin() as connection:
+            for cell, state, n in connection.execute(query):
+                found[int(cell)][state] = n
+        return dict(found)
+
+    def page(self, where: MapFilter) -> MapPage:
+        """Cases by place and time."""
+        wanted = _wanted(where)
+        joined = tables.cases.join(case_map, case_map.c.case == tables.cases.c.id)
+        some = select(tables.cases, case_map.c.seq).select_from(joined).where(wanted, case_map.c.seq > where.after)
+        with self._engine.begin() as connection:
+            matched = connection.scalar(select(func.count()).select_from(joined).where(wanted)) or 0
+            rows = connection.execute(some.order_by(case_map.c.seq).limit(where.limit + 1)).all()
+        shown = rows[: where.limit]
+        return MapPage(matched, [_case(row) for row in shown], shown[-1].seq if len(rows) > where.limit else None)
+
+
+def place(connection: Connection, event: StoredEvent) -> None:
+    """Bring `case_map` up to an event that is new to it."""
+    document: Document = event.document
+    lat, lon = float(document["lat"]), float(document["lon"])
+    values = {
+        "lat": lat,
+        "lon": lon,
+        "cell": h3.str_to_int(h3.latlng_to_cell(lat, lon, RESOLUTION)),
+        "first_seen_at": document["first_seen_at"],
+        "last_seen_at": document["last_seen_at"],
+    }
+    if not connection.execute(update(case_map).where(case_map.c.case == event.case).values(values)).rowcount:
+        connection.execute(insert(case_map).values(values | {"case": event.case, "seq": event.seq}))
+
+
+def looked(connection: Connection, inputs: Iterable[Envelope]) -> None:
+    """Count the looks of the passes among inputs that are new."""
+    total: Counter[tuple[str, int]] = Counter()
+    for envelope in inputs:
+        if envelope.type == PASS_TYPE:
+            total.update(dict(_looks_of(envelope)))
+    rows = [{"day": day, "cell": cell, "milli": milli} for (day, cell), milli in sorted(total.items())]
+    if rows:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        new = dialect.insert(looks)
+        more = {"milli": looks.c.milli + new.excluded.milli}
+        connection.execute(new.on_conflict_do_update(index_elements=[looks.c.day, looks.c.cell], set_=more), rows)
+
+
+def forget(connection: Connection) -> None:
+    """Empty both, to be made anew."""
+    connection.execute(delete(case_map))
+    connection.execute(delete(looks))
+
+
+def look_again(connection: Connection) -> None:
+    """Make `looks` anew from the stored passes."""
+    seq = 0
+    kind = tables.inputs.c.line.contains(f'"{PASS_TYPE}"', autoescape=True)  # a few more than passes may say so
+    columns = (tables.inputs.c.seq, tables.inputs.c.line)
+    while True:
+        query = select(*columns).where(tables.inputs.c.seq > seq, kind).order_by(tables.inputs.c.seq).limit(PAGE)
+        rows = connection.execute(query).all()
+        looked(connection, [parse_envelope(row.line) for row in rows])
+        if len(rows) < PAGE:
+            return
+        seq = rows[-1].seq
+
+
+def _looks_of(envelope: Envelope) -> Iterator[tuple[tuple[str, int], int]]:
+    """Of one pass the expected clear looks by day and cell, in thousandths.
+
+    In each cell: how probably a spot of it was in clear view, on average over the spots that the camera passed.
+    """
+    seen: defaultdict[str, list[float]] = defaultdict(list)
+    for cell, clear in envelope.data["looked"].items():
+        seen[h3.cell_to_parent(cell, RESOLUTION)].append(float(clear))
+    day = parse_rfc3339(envelope.data["ended_at"]).astimezone(CHINA).date().isoformat()
+    for cell, clears in seen.items():
+        yield (day, h3.str_to_int(cell)), round(MILLI * sum(clears) / len(clears))
+
+
+def _wanted(where: MapFilter) -> ColumnElement[bool]:
+    conditions: list[ColumnElement[bool]] = [tables.cases.c.id.is_not(None), visible(tables.cases.c.id, where.scope)]
+    if where.box is not None:
+        west, south, east, north = where.box
+        conditions.append(case_map.c.lat.between(south, north))
+        across = (case_map.c.lon >= west) | (case_map.c.lon <= east)
+        conditions.append(case_map.c.lon.between(west, east) if west <= east else across)
+    if where.since is not None:
+        conditions.append(case_map.c.last_seen_at >= where.since)
+    if where.until is not None:
+        conditions.append(case_map.c.first_seen_at <= where.until)
+    if where.state is not None:
+        conditions.append(tables.cases.c.state == where.state)
+    if where.matter is not None:
+        conditions.append(tables.cases.c.matter == where.matter)
+    return and_(*conditions)
+
+
+def _case(row: Any) -> StoredCase:
+    document = json.loads(row.document)
+    return StoredCase(id=row.id, area=row.area, raised=row.raised, updated=row.updated, document=document)
