@@ -22,6 +22,7 @@ from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
 from dispatcher.api import signin
 from dispatcher.api.access import AccessCheck, still_known
+from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.names import AreaNames, Names
 from dispatcher.api.problems import install
@@ -39,7 +40,6 @@ from dispatcher.api.schemas import (
 )
 from dispatcher.api.stream import Stream
 from dispatcher.api.work import router as work_router
-from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
 from ingest.frame import rfc3339
@@ -55,7 +55,6 @@ IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable", "vary": "c
 MEDIA = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
-Code = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 router = APIRouter()
 
 
@@ -122,21 +121,13 @@ def page(request: Request) -> Response:
 
 @router.get("/healthz", dependencies=[anybody()])
 def health(view: ViewDep) -> Health:
-    found = view.cases(CaseFilter(limit=0))  # that the store answers
-    return Health(status="ok", seq=found.seq if view.scope == EVERYTHING else None)
+    seq = view.store.last_event()  # that the store answers
+    return Health(status="ok", seq=seq if view.scope == EVERYTHING else None)
 
 
 @router.get("/api/cases", dependencies=[needs(Role.VIEWER)])
-def cases(
-    desk: DeskDep,
-    view: ViewDep,
-    state: Code = None,
-    matter: Code = None,
-    area: Code = None,
-    unowned: bool | None = None,
-    limit: Annotated[int, Query(ge=0, le=2000)] = 500,
-) -> CasesOut:
-    where = CaseFilter(state=state, matter=matter, area=area, unowned=unowned, limit=limit)
+def cases(desk: DeskDep, view: ViewDep, where: Asked) -> CasesOut:
+    """Cases, the last raised first: what was told last stands at the top."""
     return CasesOut.of(view.cases(where), desk.names)
 
 
@@ -184,7 +175,7 @@ def events(
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> EventSourceResponse:
     """Server-sent events. `Last-Event-ID`, which a browser sends when it connects again, goes before `after`."""
-    log = view.cases(CaseFilter(limit=0)).log
+    log = view.log()
     stream = Stream(view, desk.names, desk.stopping, still_known(request, desk.gate))
     start = after if last_event_id is None else last_event_id
     return EventSourceResponse(stream.events(log, start), ping=0)  # the stream has its own heartbeat

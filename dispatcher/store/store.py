@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Select, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
@@ -25,13 +26,14 @@ from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
 from dispatcher.store.project import dumps, project, stored_event
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.shelf_tables import shelf
 from ingest.envelope import Envelope
 from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS, SNAPSHOT = "areas", "snapshot"
-PROJECTED = "seen_by"  # that a store has this projection
+PROJECTED = "shelf"  # that a store has all projections, of which this came last
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -79,15 +81,14 @@ class Store:
         with it, and alerts to the channels that want them. Returns how many events were new.
         """
         with self.writing() as connection:
-            for envelope in _new(connection, tables.inputs, inputs):
-                connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
+            rows = [{"id": new.id, "line": new.dumps()} for new in _new(connection, tables.inputs, inputs)]
+            if rows:
+                connection.execute(insert(tables.inputs), rows)
             new = _new(connection, tables.events, events)
-            posted: list[Letter] = []
-            for event in new:
-                project(connection, _logged(connection, event))
-                for letter in letters(event):
-                    connection.execute(insert(tables.outbox).values(_posted(letter)))
-                    posted.append(letter)
+            project(connection, _logged(connection, new))
+            posted = [letter for event in new for letter in letters(event)]
+            if posted:
+                connection.execute(insert(tables.outbox), [_posted(letter) for letter in posted])
             post(connection, posted)
             for anchor in anchors:
                 _keep_anchor(connection, anchor)
@@ -189,6 +190,17 @@ class Store:
         with self._engine.begin() as connection:
             return reading.listing(connection, where or CaseFilter())
 
+    @cached_property
+    def log(self) -> str:
+        """The name of the log; another store has another one."""
+        with self._engine.begin() as connection:
+            return reading.log(connection)
+
+    def last_event(self) -> int:
+        """The number of the last event; 0 for none."""
+        with self._engine.begin() as connection:
+            return reading.last_event(connection)
+
     def case(self, id: str, scope: Scope = EVERYTHING) -> tuple[StoredCase, list[StoredEvent]] | None:
         """One case and what happened to it, oldest first; None when there is none in the scope."""
         with self._engine.begin() as connection:
@@ -247,9 +259,11 @@ class Store:
             for table in (tables.alerts, tables.cases):
                 connection.execute(delete(table))
             seen_by.forget(connection)
-            for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
-                row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
-                project(connection, stored_event(row))
+            connection.execute(delete(shelf))
+            seq = 0
+            while rows := connection.execute(_page_after(seq)).all():
+                project(connection, [stored_event(row) for row in rows])
+                seq = rows[-1].seq
             work_log.rebuild(connection)
             return connection.scalar(select(func.count()).select_from(tables.events)) or 0
 
@@ -262,6 +276,10 @@ class Store:
             with self._writer.begin() as connection:
                 connection.execute(delete(marks).where(marks.c.name == PROJECTED))
                 connection.execute(insert(marks).values(name=PROJECTED, value=1))
+
+
+def _page_after(seq: int) -> Select[Any]:
+    return select(tables.events).where(tables.events.c.seq > seq).order_by(tables.events.c.seq).limit(PAGE)
 
 
 def last_input(connection: Connection) -> int:
@@ -289,19 +307,32 @@ def _posted(letter: Letter) -> dict[str, str]:
     return {"id": letter.id, "topic": letter.topic, "key": letter.key, "line": letter.line}
 
 
-def _logged(connection: Connection, event: CaseEvent) -> StoredEvent:
-    values: dict[str, Any] = {
-        "id": event.id,
-        "case": event.case.id,
-        "event": event.event,
-        "at": rfc3339(event.at),
-        "recipients": dumps(list(event.recipients)),
-        "document": dumps(event.document()),
-    }
-    seq = connection.execute(insert(tables.events).values(values)).inserted_primary_key
-    assert seq is not None  # a single-row insert always has one
-    row = values | {"seq": seq[0], "recipients": event.recipients, "document": event.document()}
-    return StoredEvent(**row)
+def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredEvent]:
+    """Append to the log. The write lock keeps the numbers in a row; they are asked for, not guessed."""
+    if not events:
+        return []
+    rows: list[dict[str, Any]] = [
+        {
+            "id": event.id,
+            "case": event.case.id,
+            "event": event.event,
+            "at": rfc3339(event.at),
+            "recipients": dumps(list(event.recipients)),
+            "document": dumps(event.document()),
+        }
+        for event in events
+    ]
+    connection.execute(insert(tables.events), rows)
+    seqs: dict[str, int] = {}
+    ids = [event.id for event in events]
+    for start in range(0, len(ids), PAGE):
+        query = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.id.in_(ids[start : start + PAGE]))
+        seqs |= {row.id: row.seq for row in connection.execute(query)}
+    made = zip(rows, events, strict=True)
+    return [
+        StoredEvent(**(row | {"seq": seqs[event.id], "recipients": event.recipients, "document": event.document()}))
+        for row, event in made
+    ]
 
 
 def _keep_anchor(connection: Connection, anchor: Anchor) -> None:
