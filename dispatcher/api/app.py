@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +25,7 @@ from dispatcher.api import signin
 from dispatcher.api.access import AccessCheck, still_known
 from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
+from dispatcher.api.follow import Follower
 from dispatcher.api.names import AreaNames, Names
 from dispatcher.api.problems import install
 from dispatcher.api.rules import anybody, check_rules, needs
@@ -38,7 +40,7 @@ from dispatcher.api.schemas import (
     ObjectOut,
     SummaryOut,
 )
-from dispatcher.api.stream import Stream
+from dispatcher.api.stream import Stream, wire
 from dispatcher.api.work import router as work_router
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
@@ -83,12 +85,14 @@ def create_app(
         version=_version(),
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url="/openapi.json",
         max_body_size=MOST_BYTES,
     )
     names = Names(areas, taxonomy or Taxonomy.read())
     gate = Gate(store.accounts, store.keys, store.attempts, Passwords(), always=always or provider is not None)
-    app.state.desk = Desk(store, names, evidence, threading.Event(), gate, provider, CONSOLE, public_url)
+    end = threading.Event()
+    app.state.desk = Desk(store, names, evidence, end, gate, provider, CONSOLE, public_url)
+    app.state.follower = Follower(store, partial(wire, names), end)
     app.include_router(router)
     app.include_router(signin.router)
     app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
@@ -117,6 +121,13 @@ def page(request: Request) -> Response:
     if request.state.principal is None:
         return RedirectResponse("signin", 303)
     return FileResponse(CONSOLE / "index.html", headers={"cache-control": "no-cache"})
+
+
+@router.get("/api/openapi.json", include_in_schema=False, dependencies=[anybody()])
+def description(request: Request) -> dict[str, Any]:
+    """The same document where it was before it was also in the usual place."""
+    app: FastAPI = request.app
+    return app.openapi()
 
 
 @router.get("/healthz", dependencies=[anybody()])
@@ -176,7 +187,7 @@ def events(
 ) -> EventSourceResponse:
     """Server-sent events. `Last-Event-ID`, which a browser sends when it connects again, goes before `after`."""
     log = view.log()
-    stream = Stream(view, desk.names, desk.stopping, still_known(request, desk.gate))
+    stream = Stream(view, request.app.state.follower, desk.stopping, still_known(request, desk.gate))
     start = after if last_event_id is None else last_event_id
     return EventSourceResponse(stream.events(log, start), ping=0)  # the stream has its own heartbeat
 

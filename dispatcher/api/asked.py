@@ -22,7 +22,7 @@ Corners = Annotated[
     str | None,
     Query(pattern=rf"^{NUMBER}(,{NUMBER}){{3}}$", description="west,south,east,north in WGS-84 degrees"),
 ]
-DEFAULT, MOST = 500, 2000
+DEFAULT, MOST = 100, 2000
 
 
 def case_filter(

@@ -11,7 +11,7 @@ from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.store import shelf, tables
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import CaseCount, CaseFilter, Listing, StoredCase, StoredEvent, Summary
-from dispatcher.store.seen_by import alerts_in, cases_in, visible
+from dispatcher.store.seen_by import alerts_in, areas_of, cases_in, visible
 
 PAGE = 500  # documents read in one statement
 
@@ -49,6 +49,14 @@ def listen(connection: Connection, after: int, limit: int, scope: Scope) -> tupl
     rows = connection.execute(query).all()
     shown = cases_in(connection, {row.case for row in rows}, scope)
     return [stored_event(row) for row in rows if row.case in shown], rows[-1].seq if rows else after
+
+
+def follow(connection: Connection, after: int, limit: int) -> list[tuple[StoredEvent, set[str]]]:
+    """The next events of the log, each with the areas to which its case is shown now."""
+    query = select(tables.events).where(tables.events.c.seq > after).order_by(tables.events.c.seq).limit(limit)
+    events = [stored_event(row) for row in connection.execute(query)]
+    areas = areas_of(connection, {event.case for event in events})
+    return [(event, areas[event.case]) for event in events]
 
 
 def summary(connection: Connection, since: str, scope: Scope) -> Summary:

@@ -6,7 +6,7 @@ unowned: only those of all areas see it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +110,14 @@ def cases_in(connection: Connection, cases: set[str], scope: Scope) -> set[str]:
         return cases
     query = select(seen_by.c.case).where(seen_by.c.case.in_(cases), within(seen_by.c.area, scope)).distinct()
     return set(connection.scalars(query)) if cases else set()
+
+
+def areas_of(connection: Connection, cases: Collection[str]) -> dict[str, set[str]]:
+    """To which areas each of these cases is shown."""
+    found: dict[str, set[str]] = {case: set() for case in cases}
+    for row in _rows(connection, seen_by.c.case, list(cases)):
+        found[row.case].add(row.area)
+    return found
 
 
 def picture_in(connection: Connection, name: str, scope: Scope) -> bool:

@@ -26,7 +26,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from dispatcher.access.scope import LEVELS, Scope
+from dispatcher.access.scope import Scope, above
 from dispatcher.store import tables
 from dispatcher.store.rows import CaseFilter, Document
 from dispatcher.store.seen_by import visible
@@ -84,19 +84,15 @@ class Page:
     more: bool  # than the total
 
 
-def stems(areas: Iterable[str]) -> set[str]:
+def stems(areas: Iterable[str]) -> list[str]:
     """The shelves of these areas, and of all that are above them by their codes."""
-    found = {ALL}
-    for code in areas:
-        found.add(code)
-        found.update(code[:n] for n in LEVELS if len(code) > n and code[:n].isascii() and code[:n].isdigit())
-    return found
+    return sorted({ALL} | above(areas))
 
 
 def place(connection: Connection, moves: Sequence[Move]) -> None:
     """Bring the shelves up to where cases have moved."""
-    gone = [{"s": s, "r": move.before[0]} for move in moves if move.before for s in sorted(stems(move.before[1]))]
-    come = [{"stem": stem} | asdict(move.facts) for move in moves for stem in sorted(stems(move.areas))]
+    gone = [{"s": s, "r": move.before[0]} for move in moves if move.before for s in stems(move.before[1])]
+    come = [{"stem": stem} | asdict(move.facts) for move in moves for stem in stems(move.areas)]
     if gone:
         one = and_(shelf.c.stem == bindparam("s"), shelf.c.raised == bindparam("r"))
         connection.execute(delete(shelf).where(one), gone)
@@ -142,8 +138,7 @@ def _shelves(scope: Scope) -> list[str] | None:
     """The shelves that hold just what a scope shows; None when they are too many."""
     if scope.areas is None:
         return [ALL]
-    spans, alone = scope.parts()
-    found = sorted({span.low for span in spans} | set(alone))
+    found = sorted(scope.stems())
     return found if len(found) <= WIDEST else None
 
 

@@ -216,6 +216,11 @@ class Store:
         with self._engine.begin() as connection:
             return reading.listen(connection, after, limit, scope)
 
+    def follow(self, after: int, limit: int = PAGE) -> list[tuple[StoredEvent, set[str]]]:
+        """The next events of the log, each with the areas to which its case is shown now."""
+        with self._engine.begin() as connection:
+            return reading.follow(connection, after, limit)
+
     def events_after(self, seq: int, limit: int = PAGE) -> list[StoredEvent]:
         """The next entries of the log. `seq` 0 is its start."""
         query = select(tables.events).where(tables.events.c.seq > seq).order_by(tables.events.c.seq).limit(limit)
