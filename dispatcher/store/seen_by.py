@@ -84,12 +84,6 @@ def _rows(connection: Connection, column: Column[str], values: Sequence[str]) ->
         yield from connection.execute(select(column.table).where(some))
 
 
-def forget(connection: Connection) -> None:
-    """Empty both, to be made anew."""
-    connection.execute(delete(seen_by))
-    connection.execute(delete(pictures))
-
-
 def visible(case: ColumnElement[str], scope: Scope) -> ColumnElement[bool]:
     """The condition that a case, by the column that holds its id, lies in a scope."""
     if scope.areas is None:

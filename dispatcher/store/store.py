@@ -10,12 +10,11 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, Table, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.store import reading, seen_by, tables
-from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.attempts import Attempts
@@ -25,8 +24,8 @@ from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
 from dispatcher.store.project import dumps, project, stored_event
+from dispatcher.store.rebuild import Rebuilt, rebuilt
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
-from dispatcher.store.shelf_tables import shelf
 from ingest.envelope import Envelope
 from ingest.frame import rfc3339
 from ingest.rejected import Rejected
@@ -255,22 +254,10 @@ class Store:
         with self._engine.begin() as connection:
             return reading.summary(connection, rfc3339(since), scope)
 
-    def rebuild(self) -> int:
-        """Make `cases` and `alerts` anew from the log, `work` from the actions. Returns the number of events read.
-
-        Objects are no projection of events: they come back by replaying the inputs.
-        """
+    def rebuild(self) -> Rebuilt:
+        """Make every projection anew, from the log of events and the chain of actions; see `rebuild.py`."""
         with self._writer.begin() as connection:
-            for table in (tables.alerts, tables.cases):
-                connection.execute(delete(table))
-            seen_by.forget(connection)
-            connection.execute(delete(shelf))
-            seq = 0
-            while rows := connection.execute(_page_after(seq)).all():
-                project(connection, [stored_event(row) for row in rows])
-                seq = rows[-1].seq
-            work_log.rebuild(connection)
-            return connection.scalar(select(func.count()).select_from(tables.events)) or 0
+            return rebuilt(connection)
 
     def _catch_up(self) -> None:
         """A store from before there was a projection gets it made, once."""
@@ -281,10 +268,6 @@ class Store:
             with self._writer.begin() as connection:
                 connection.execute(delete(marks).where(marks.c.name == PROJECTED))
                 connection.execute(insert(marks).values(name=PROJECTED, value=1))
-
-
-def _page_after(seq: int) -> Select[Any]:
-    return select(tables.events).where(tables.events.c.seq > seq).order_by(tables.events.c.seq).limit(PAGE)
 
 
 def last_input(connection: Connection) -> int:
