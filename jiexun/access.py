@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatcher.store.database import StoreUnavailable, explained_failures
-from dispatcher.store.rows import CaseFilter, Summary
+from dispatcher.store.rows import Summary
 from dispatcher.store.store import Store
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
@@ -33,7 +33,7 @@ def answering(store: Store) -> Callable[[], str | None]:
     def check() -> str | None:
         try:
             with explained_failures():
-                store.cases(CaseFilter(limit=0))
+                store.last_event()
         except StoreUnavailable as error:
             return str(error)
         return None

@@ -252,3 +252,76 @@ def bench_routing(
         from benchmarks.routing import main as routing
 
         routing(seed=seed, save=save, json=json)
+
+
+@bench_app.command("api")
+def bench_api(
+    cases: Annotated[int, typer.Option(min=100, help="Stored.")] = 1_000_000,
+    rate: Annotated[float, typer.Option(min=1.0, help="Requests a second.")] = 50.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long they are asked.")] = 60.0,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """How long a page of cases takes, filtered by area, from the shipped server over a full store.
+
+    Starts a PostgreSQL and a server of its own.
+
+    Examples:
+
+        jiexun bench api --json
+
+        jiexun bench api --cases 10000 --seconds 10
+    """
+    with explained():
+        from benchmarks.api import main as api
+
+        api(cases=cases, rate=rate, seconds=seconds, save=save, json=json)
+
+
+@bench_app.command("sse")
+def bench_sse(
+    consoles: Annotated[int, typer.Option(min=1, help="Open streams.")] = 1_000,
+    rate: Annotated[float, typer.Option(min=1.0, help="Events a second.")] = 50.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long events happen.")] = 60.0,
+    wide: Annotated[float, typer.Option(min=0.0, max=1.0, help="Part of the consoles that see every area.")] = 1.0,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """How long after it is stored an event reaches open consoles, and whether each gets each once.
+
+    Starts a PostgreSQL and a server of its own.
+
+    Examples:
+
+        jiexun bench sse --json
+
+        jiexun bench sse --consoles 100 --seconds 10 --wide 0.1
+    """
+    with explained():
+        from benchmarks.sse import main as sse
+
+        sse(consoles=consoles, rate=rate, seconds=seconds, wide=wide, save=save, json=json)
+
+
+@bench_app.command("ingest")
+def bench_ingest(
+    cases: Annotated[int, typer.Option(min=100, help="Stored, of the larger store.")] = 1_000_000,
+    beside: Annotated[int, typer.Option(min=100, help="Stored, of the smaller store.")] = 10_000,
+    sightings: Annotated[int, typer.Option(min=10, help="Taken by each store.")] = 40_000,
+    save: SaveResult = False,
+    json: Json = False,
+) -> None:
+    """Sightings a second that a dispatcher decides and stores in PostgreSQL, and what a million stored cases cost it.
+
+    Starts a PostgreSQL of its own for each store.
+
+    Examples:
+
+        jiexun bench ingest --json
+
+        jiexun bench ingest --cases 20000 --beside 1000 --sightings 2000
+    """
+    with explained():
+        from benchmarks.ingest import main as ingest
+
+        ingest(cases=cases, beside=beside, sightings=sightings, save=save, json=json)

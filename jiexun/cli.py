@@ -67,7 +67,7 @@ from jiexun.run import (
 from jiexun.settings import Settings
 from jiexun.streams import areas_of, default_store, dispatch, worker
 from jiexun.transport import deadletter_app, publish, topics_app
-from jiexun.upkeep import backup, print_settings, restore
+from jiexun.upkeep import backup, print_settings, rebuild, restore
 from jiexun.watching import watching
 from models.taxonomy import Taxonomy
 from vision.foreign import open_card
@@ -94,6 +94,7 @@ app.add_typer(keys_app, name="keys")
 app.command("settings")(print_settings)
 app.command()(backup)
 app.command()(restore)
+app.command()(rebuild)
 app.add_typer(work_app, name="work")
 app.add_typer(audit_app, name="audit")
 app.command()(publish)

@@ -18,6 +18,15 @@ def stem(code: str) -> str:
     return code
 
 
+def above(codes: Iterable[str]) -> set[str]:
+    """The stems of all areas in which these areas lie by their codes, their own codes among them."""
+    found = set()
+    for code in codes:
+        found.add(code)
+        found.update(code[:n] for n in LEVELS if len(code) > n and code[:n].isascii() and code[:n].isdigit())
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """Codes from `low` up to, but not including, `high`: those that begin with a stem."""
@@ -56,6 +65,11 @@ class Scope:
             else:
                 spans.append(found)
         return spans, alone
+
+    def stems(self) -> frozenset[str]:
+        """What codes begin with that lie in this scope, or are: `above` says of a code what it begins with."""
+        spans, alone = self.parts()
+        return frozenset({span.low for span in spans} | set(alone))
 
     def _above(self, code: str, parents: Mapping[str, str]) -> bool:
         seen = {code}

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,7 +23,9 @@ from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
 from dispatcher.api import maps, ogc, signin
 from dispatcher.api.access import AccessCheck, still_known
+from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
+from dispatcher.api.follow import Follower
 from dispatcher.api.names import AreaNames, Names
 from dispatcher.api.problems import install
 from dispatcher.api.rules import anybody, check_rules, needs
@@ -37,10 +40,9 @@ from dispatcher.api.schemas import (
     ObjectOut,
     SummaryOut,
 )
-from dispatcher.api.stream import Stream
+from dispatcher.api.stream import Stream, wire
 from dispatcher.api.work import router as work_router
 from dispatcher.store.areas import routed_by
-from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
 from ingest.frame import rfc3339
@@ -56,7 +58,6 @@ IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable", "vary": "c
 MEDIA = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
-Code = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 router = APIRouter()
 
 
@@ -85,12 +86,14 @@ def create_app(
         version=_version(),
         docs_url=None,
         redoc_url=None,
-        openapi_url="/api/openapi.json",
+        openapi_url="/openapi.json",
         max_body_size=MOST_BYTES,
     )
     names = Names(areas, taxonomy or Taxonomy.read())
     gate = Gate(store.accounts, store.keys, store.attempts, Passwords(), always=always or provider is not None)
-    app.state.desk = Desk(store, names, evidence, threading.Event(), gate, provider, CONSOLE, public_url)
+    end = threading.Event()
+    app.state.desk = Desk(store, names, evidence, end, gate, provider, CONSOLE, public_url)
+    app.state.follower = Follower(store, partial(wire, names), end)
     app.include_router(router)
     app.include_router(signin.router)
     app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
@@ -123,23 +126,22 @@ def page(request: Request) -> Response:
     return FileResponse(CONSOLE / "index.html", headers={"cache-control": "no-cache"})
 
 
+@router.get("/api/openapi.json", include_in_schema=False, dependencies=[anybody()])
+def description(request: Request) -> dict[str, Any]:
+    """The same document where it was before it was also in the usual place."""
+    app: FastAPI = request.app
+    return app.openapi()
+
+
 @router.get("/healthz", dependencies=[anybody()])
 def health(view: ViewDep) -> Health:
-    found = view.cases(CaseFilter(limit=0))  # that the store answers
-    return Health(status="ok", seq=found.seq if view.scope == EVERYTHING else None)
+    seq = view.store.last_event()  # that the store answers
+    return Health(status="ok", seq=seq if view.scope == EVERYTHING else None)
 
 
 @router.get("/api/cases", dependencies=[needs(Role.VIEWER)])
-def cases(
-    desk: DeskDep,
-    view: ViewDep,
-    state: Code = None,
-    matter: Code = None,
-    area: Code = None,
-    unowned: bool | None = None,
-    limit: Annotated[int, Query(ge=0, le=2000)] = 500,
-) -> CasesOut:
-    where = CaseFilter(state=state, matter=matter, area=area, unowned=unowned, limit=limit)
+def cases(desk: DeskDep, view: ViewDep, where: Asked) -> CasesOut:
+    """Cases, the last raised first: what was told last stands at the top."""
     return CasesOut.of(view.cases(where), desk.names)
 
 
@@ -188,8 +190,8 @@ def events(
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
 ) -> EventSourceResponse:
     """Server-sent events. `Last-Event-ID`, which a browser sends when it connects again, goes before `after`."""
-    log = view.cases(CaseFilter(limit=0)).log
-    stream = Stream(view, desk.names, desk.stopping, still_known(request, desk.gate))
+    log = view.log()
+    stream = Stream(view, request.app.state.follower, desk.stopping, still_known(request, desk.gate))
     start = after if last_event_id is None else last_event_id
     return EventSourceResponse(stream.events(log, start), ping=0)  # the stream has its own heartbeat
 

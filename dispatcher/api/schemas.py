@@ -194,17 +194,29 @@ class CaseDetailOut(BaseModel):
 
 
 class CasesOut(BaseModel):
-    """A listing. Listening to `/api/events?after=<seq>` from here on misses nothing."""
+    """A page of a listing. Listening to `/api/events?after=<seq>` from here on misses nothing.
+
+    A page may be shorter than asked for although there are more: `next` says so.
+    """
 
     log: str
     seq: int
     total: int
+    total_is_least: bool  # there are more than `total`: they were not counted further
     cases: list[CaseOut]
+    next: str | None  # the `cursor` of the next page; null at the end
 
     @classmethod
     def of(cls, listing: Listing, names: Names) -> Self:
         cases = [CaseOut.of(case, names) for case in listing.cases]
-        return cls(log=listing.log, seq=listing.seq, total=listing.total, cases=cases)
+        return cls(
+            log=listing.log,
+            seq=listing.seq,
+            total=listing.total,
+            total_is_least=listing.more,
+            cases=cases,
+            next=None if listing.below is None else f"{listing.log}.{listing.below}",
+        )
 
 
 class MatterOut(BaseModel):

@@ -35,6 +35,10 @@ class View:
             return cls(store, areas, EVERYTHING)
         return cls(store, areas, Scope.of(principal.areas, areas.parents()))
 
+    def log(self) -> str:
+        """The name of the log that every number counts in."""
+        return self.store.log
+
     def cases(self, where: CaseFilter) -> Listing:
         return self.store.cases(replace(where, scope=self.scope))
 

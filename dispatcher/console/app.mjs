@@ -132,7 +132,8 @@ function draw() {
   map.show(records, { fresh, selected });
   $("#unowned").hidden = apart.length === 0;
   $("#unowned .n").textContent = `${apart.length} 件`;
-  const cut = desk.total > LIMIT ? `（列出最近 ${LIMIT} 件，共 ${desk.total} 件）` : "";
+  const total = desk.least ? `超过 ${desk.total} 件` : `共 ${desk.total} 件`;
+  const cut = desk.least || desk.total > LIMIT ? `（列出最近 ${records.length} 件，${total}）` : "";
   $("#owned .n").textContent = `${rest.length} 件${cut}`;
   $("#owned .empty").hidden = records.length > 0;
   $("#owned").hidden = rest.length === 0 && apart.length > 0;

@@ -24,6 +24,7 @@ export class Desk {
   log = null;
   seq = 0;
   total = 0;
+  least = false; // there are more than `total`
   #cases = new Map();
 
   /** Take a fresh listing, read with the current filter. */
@@ -31,6 +32,7 @@ export class Desk {
     this.log = listing.log;
     this.seq = listing.seq;
     this.total = listing.total;
+    this.least = listing.total_is_least;
     this.#cases = new Map(listing.cases.map((record) => [record.id, record]));
   }
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import h3
-from sqlalchemy import ColumnElement, Connection, Engine, and_, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from dispatcher.access.scope import EVERYTHING, Scope
@@ -97,19 +97,24 @@ class Maps:
         return MapPage(matched, [_case(row) for row in shown], shown[-1].seq if len(rows) > where.limit else None)
 
 
-def place(connection: Connection, event: StoredEvent) -> None:
-    """Bring `case_map` up to an event that is new to it."""
-    document: Document = event.document
+def place(connection: Connection, last: Mapping[str, StoredEvent], first: Mapping[str, int]) -> None:
+    """Bring `case_map` up to the last event of each case; `first` is the seq of a case's first one."""
+    rows = [_placed(event.document) | {"case": case, "seq": first[case]} for case, event in last.items()]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    new = dialect.insert(case_map)
+    more = {name: new.excluded[name] for name in ("lat", "lon", "cell", "first_seen_at", "last_seen_at")}
+    connection.execute(new.on_conflict_do_update(index_elements=[case_map.c.case], set_=more), rows)
+
+
+def _placed(document: Document) -> dict[str, Any]:
     lat, lon = float(document["lat"]), float(document["lon"])
-    values = {
+    return {
         "lat": lat,
         "lon": lon,
         "cell": h3.str_to_int(h3.latlng_to_cell(lat, lon, RESOLUTION)),
         "first_seen_at": document["first_seen_at"],
         "last_seen_at": document["last_seen_at"],
     }
-    if not connection.execute(update(case_map).where(case_map.c.case == event.case).values(values)).rowcount:
-        connection.execute(insert(case_map).values(values | {"case": event.case, "seq": event.seq}))
 
 
 def looked(connection: Connection, inputs: Iterable[Envelope]) -> None:
@@ -124,12 +129,6 @@ def looked(connection: Connection, inputs: Iterable[Envelope]) -> None:
         new = dialect.insert(looks)
         more = {"milli": looks.c.milli + new.excluded.milli}
         connection.execute(new.on_conflict_do_update(index_elements=[looks.c.day, looks.c.cell], set_=more), rows)
-
-
-def forget(connection: Connection) -> None:
-    """Empty both, to be made anew."""
-    connection.execute(delete(case_map))
-    connection.execute(delete(looks))
 
 
 def look_again(connection: Connection) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import maps, seen_by, tables
+from dispatcher.store import maps, seen_by, shelf, tables
 from dispatcher.store.rows import Delivery, Document, StoredEvent
+
+PAGE = 500  # cases asked for in one statement
 
 
 def dumps(value: Any) -> str:
@@ -31,26 +35,86 @@ def stored_event(row: Any) -> StoredEvent:
     )
 
 
-def project(connection: Connection, event: StoredEvent) -> None:
-    """Bring `cases`, `alerts` and what others see of them up to an event that is new to them."""
-    document = {name: value for name, value in event.document.items() if name != "event"}
-    values = {
-        "state": document["state"],
-        "matter": document["matter"],
-        "area": owner_area(document),
-        "opened_at": document["opened_at"],
-        "updated": event.seq,
-        "document": dumps(document),
-    }
-    known = update(tables.cases).where(tables.cases.c.id == event.case)
-    raised = {"raised": event.seq} if event.recipients else {}
-    if not connection.execute(known.values(values | raised)).rowcount:
-        first = {"id": event.case, "first": event.seq, "raised": event.seq}
-        connection.execute(insert(tables.cases).values(first | values))
-    seen_by.project(connection, event, values["area"])
-    maps.place(connection, event)
-    for recipient in dict.fromkeys(event.recipients):
-        connection.execute(insert(tables.alerts).values(_alert(event, recipient)))
+@dataclass(slots=True)
+class _Row:
+    """A row of `cases` while the events of a batch bring it on."""
+
+    first: int
+    raised: int
+    before: int | None  # raised, as it is stored
+    updated: int = 0
+    area: str | None = None
+    document: Document = field(default_factory=dict)
+
+    def take(self, event: StoredEvent) -> None:
+        self.document = {name: value for name, value in event.document.items() if name != "event"}
+        self.area, self.updated = owner_area(self.document), event.seq
+        if event.recipients:
+            self.raised = event.seq
+
+    def values(self, id: str) -> dict[str, Any]:
+        document = self.document
+        return {
+            "key": id,
+            "state": document["state"],
+            "matter": document["matter"],
+            "area": self.area,
+            "opened_at": document["opened_at"],
+            "raised": self.raised,
+            "updated": self.updated,
+            "document": dumps(document),
+        }
+
+
+def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
+    """Bring the projections up to events that are new to them. How they are cut into batches makes no difference."""
+    if not events:
+        return
+    rows = _rows(connection, list(dict.fromkeys(event.case for event in events)))
+    told: dict[str, set[str]] = {}
+    for event in events:
+        row = rows.setdefault(event.case, _Row(first=event.seq, raised=event.seq, before=None))
+        row.take(event)
+        told.setdefault(event.case, set()).update(event.recipients)
+    _keep(connection, rows)
+    sights = seen_by.show(connection, told, {case: row.area for case, row in rows.items()})
+    maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})
+    seen_by.belong(connection, [(uri, event.case) for event in events if (uri := _picture(event))])
+    shelf.place(connection, [_move(row, sights[case]) for case, row in rows.items()])
+    alerts = [_alert(event, recipient) for event in events for recipient in dict.fromkeys(event.recipients)]
+    if alerts:
+        connection.execute(insert(tables.alerts), alerts)
+
+
+def _rows(connection: Connection, cases: Sequence[str]) -> dict[str, _Row]:
+    """Those that are stored."""
+    found, c = {}, tables.cases.c
+    for start in range(0, len(cases), PAGE):
+        query = select(c.id, c.first, c.raised).where(c.id.in_(cases[start : start + PAGE]))
+        for row in connection.execute(query):
+            found[row.id] = _Row(first=row.first, raised=row.raised, before=row.raised)
+    return found
+
+
+def _keep(connection: Connection, rows: Mapping[str, _Row]) -> None:
+    known = [row.values(id) for id, row in rows.items() if row.before is not None]
+    new = [(row.values(id) | {"id": id, "first": row.first}) for id, row in rows.items() if row.before is None]
+    if known:
+        names = known[0].keys() - {"key"}
+        one = update(tables.cases).where(tables.cases.c.id == bindparam("key"))
+        connection.execute(one.values({name: bindparam(name) for name in names}), known)
+    if new:
+        connection.execute(insert(tables.cases), [{n: v for n, v in row.items() if n != "key"} for row in new])
+
+
+def _move(row: _Row, sight: seen_by.Sight) -> shelf.Move:
+    before = None if row.before is None else (row.before, sight.before)
+    return shelf.Move(before, shelf.Facts.of(row.document, row.raised, row.area), sight.after)
+
+
+def _picture(event: StoredEvent) -> str | None:
+    evidence: Document = event.document["evidence"] or {}
+    return evidence.get("uri")
 
 
 def owner_area(document: Document) -> str | None:

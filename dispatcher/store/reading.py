@@ -5,24 +5,31 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, func, select
+from sqlalchemy import Connection, Table, and_, func, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
-from dispatcher.store import tables
+from dispatcher.store import shelf, tables
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import CaseCount, CaseFilter, Listing, StoredCase, StoredEvent, Summary
-from dispatcher.store.seen_by import alerts_in, cases_in, visible
+from dispatcher.store.seen_by import alerts_in, areas_of, cases_in, visible
+
+PAGE = 500  # documents read in one statement
 
 
 def listing(connection: Connection, where: CaseFilter) -> Listing:
     """The cases that match, the last raised first."""
-    wanted = _wanted(where)
-    newest = select(tables.cases).where(wanted).order_by(tables.cases.c.raised.desc(), tables.cases.c.id)
+    page = shelf.page(connection, where)
+    rows: list[Any] = []
+    for start in range(0, len(page.raised), PAGE):
+        some = tables.cases.c.raised.in_(page.raised[start : start + PAGE])
+        rows.extend(connection.execute(select(tables.cases).where(some).order_by(tables.cases.c.raised.desc())))
     return Listing(
-        log=_log(connection),
-        seq=_seq(connection),
-        total=connection.scalar(select(func.count()).select_from(tables.cases).where(wanted)) or 0,
-        cases=[_stored_case(row) for row in connection.execute(newest.limit(where.limit))],
+        log=log(connection),
+        seq=last_event(connection),
+        total=page.total,
+        more=page.more,
+        cases=[_stored_case(row) for row in rows],
+        below=page.below,
     )
 
 
@@ -44,6 +51,14 @@ def listen(connection: Connection, after: int, limit: int, scope: Scope) -> tupl
     return [stored_event(row) for row in rows if row.case in shown], rows[-1].seq if rows else after
 
 
+def follow(connection: Connection, after: int, limit: int) -> list[tuple[StoredEvent, set[str]]]:
+    """The next events of the log, each with the areas to which its case is shown now."""
+    query = select(tables.events).where(tables.events.c.seq > after).order_by(tables.events.c.seq).limit(limit)
+    events = [stored_event(row) for row in connection.execute(query)]
+    areas = areas_of(connection, {event.case for event in events})
+    return [(event, areas[event.case]) for event in events]
+
+
 def summary(connection: Connection, since: str, scope: Scope) -> Summary:
     """Counts over everything stored that lies in a scope."""
     mine = visible(tables.cases.c.id, scope)
@@ -52,28 +67,14 @@ def summary(connection: Connection, since: str, scope: Scope) -> Summary:
     opened = select(func.count()).select_from(tables.cases).where(tables.cases.c.opened_at >= since, mine)
     alerts = select(func.count()).select_from(tables.alerts).where(alerts_in(scope))
     return Summary(
-        log=_log(connection),
-        seq=_seq(connection),
+        log=log(connection),
+        seq=last_event(connection),
         counts=tuple(CaseCount(state=row.state, matter=row.matter, area=row.area, n=row.n) for row in groups),
         opened_since=connection.scalar(opened) or 0,
         alerts=connection.scalar(alerts) or 0,
         inputs=_count(connection, tables.inputs) if scope == EVERYTHING else None,
         rejected=_count(connection, tables.rejected) if scope == EVERYTHING else None,
     )
-
-
-def _wanted(where: CaseFilter) -> ColumnElement[bool]:
-    c = tables.cases.c
-    conditions: list[ColumnElement[bool]] = [c.id.is_not(None), visible(c.id, where.scope)]
-    if where.state is not None:
-        conditions.append(c.state == where.state)
-    if where.matter is not None:
-        conditions.append(c.matter == where.matter)
-    if where.area is not None:
-        conditions.append(visible(c.id, Scope(frozenset({where.area}))))
-    if where.unowned is not None:
-        conditions.append(c.area.is_(None) if where.unowned else c.area.is_not(None))
-    return and_(*conditions)
 
 
 def _count(connection: Connection, table: Table) -> int:
@@ -86,9 +87,9 @@ def _stored_case(row: Any) -> StoredCase:
     )
 
 
-def _log(connection: Connection) -> str:
+def log(connection: Connection) -> str:
     return str(connection.scalar(select(tables.meta.c.value).where(tables.meta.c.name == "log")))
 
 
-def _seq(connection: Connection) -> int:
+def last_event(connection: Connection) -> int:
     return connection.scalar(select(func.max(tables.events.c.seq))) or 0

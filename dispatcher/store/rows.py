@@ -19,6 +19,16 @@ class Delivery(StrEnum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True, slots=True)
+class Box:
+    """WGS-84 degrees, edges included."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseFilter:
     """Which cases to list. A field that is None does not narrow."""
@@ -27,6 +37,10 @@ class CaseFilter:
     matter: str | None = None
     area: str | None = None  # code of any layer: cases owned by it or below it, or told to somebody there
     unowned: bool | None = None
+    opened_from: str | None = None  # RFC 3339, UTC, milliseconds
+    opened_before: str | None = None
+    box: Box | None = None
+    below: int | None = None  # go on with what was raised before this
     limit: int = 500
     scope: Scope = EVERYTHING  # of whoever asks
 
@@ -73,7 +87,9 @@ class Listing:
     log: str  # which log `seq` counts in; another store has another one
     seq: int
     total: int  # how many match, also beyond the limit
+    more: bool  # than the total: it was not counted further
     cases: list[StoredCase]
+    below: int | None  # from where the next page goes on; None at the end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

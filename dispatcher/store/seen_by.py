@@ -6,50 +6,82 @@ unowned: only those of all areas see it.
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, false, insert, or_, select, true, update
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    false,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from dispatcher.access.scope import Scope
 from dispatcher.store import tables
 from dispatcher.store.access_tables import pictures, seen_by
-from dispatcher.store.rows import Document, StoredEvent
+
+PAGE = 500  # cases asked for in one statement
 
 
-def project(connection: Connection, event: StoredEvent, owner: str | None) -> None:
-    """Bring the two projections up to an event that is new to them."""
-    show(connection, event.case, set(event.recipients), owner)
-    evidence: Document = event.document["evidence"] or {}
-    if uri := evidence.get("uri"):
-        belongs(connection, event.case, str(uri))
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """To which areas a case was shown, and to which it is shown from now on."""
+
+    before: frozenset[str]
+    after: frozenset[str]
 
 
-def show(connection: Connection, case: str, told: set[str], owner: str | None) -> None:
-    """Show a case to these areas from now on; one that only owned it, and does no more, loses sight of it."""
-    rows = connection.execute(select(seen_by.c.area, seen_by.c.told).where(seen_by.c.case == case))
-    have = {row.area: bool(row.told) for row in rows}
-    want = {area: True for area, was_told in have.items() if was_told} | dict.fromkeys(told, True)
-    if owner is not None:
-        want.setdefault(owner, False)
-    for area in have.keys() - want.keys():
-        connection.execute(delete(seen_by).where(seen_by.c.case == case, seen_by.c.area == area))
-    for area, was_told in sorted(want.items()):
-        if area not in have:
-            connection.execute(insert(seen_by).values(case=case, area=area, told=was_told))
-        elif have[area] != was_told:
-            known = update(seen_by).where(seen_by.c.case == case, seen_by.c.area == area)
-            connection.execute(known.values(told=was_told))
+def show(connection: Connection, told: Mapping[str, set[str]], owners: Mapping[str, str | None]) -> dict[str, Sight]:
+    """Show cases to these areas from now on; one that only owned a case, and does no more, loses sight of it."""
+    have: dict[str, dict[str, bool]] = {case: {} for case in told}
+    for row in _rows(connection, seen_by.c.case, list(told)):
+        have[row.case][row.area] = bool(row.told)
+    gone, come, heard, sights = [], [], [], {}
+    for case, areas in have.items():
+        want = {area: True for area, was_told in areas.items() if was_told} | dict.fromkeys(sorted(told[case]), True)
+        owner = owners.get(case)
+        if owner is not None:
+            want.setdefault(owner, False)
+        gone += [{"c": case, "a": area} for area in areas.keys() - want.keys()]
+        come += [{"case": case, "area": area, "told": want[area]} for area in sorted(want.keys() - areas.keys())]
+        heard += [{"c": case, "a": a} for a in sorted(areas.keys() & want.keys()) if want[a] and not areas[a]]
+        sights[case] = Sight(frozenset(areas), frozenset(want))
+    one = and_(seen_by.c.case == bindparam("c"), seen_by.c.area == bindparam("a"))
+    for statement, values in (
+        (delete(seen_by).where(one), gone),
+        (update(seen_by).where(one).values(told=True), heard),
+    ):
+        if values:
+            connection.execute(statement, values)
+    if come:
+        connection.execute(insert(seen_by), come)
+    return sights
 
 
-def belongs(connection: Connection, case: str, picture: str) -> None:
-    """Whoever sees the case sees the picture."""
-    known = select(pictures).where(pictures.c.name == picture, pictures.c.case == case)
-    if connection.execute(known).first() is None:
-        connection.execute(insert(pictures).values(name=picture, case=case))
+def belong(connection: Connection, found: Iterable[tuple[str, str]]) -> None:
+    """Whoever sees the case sees the picture: pairs of picture and case."""
+    pairs = sorted(set(found))
+    known = {(row.name, row.case) for row in _rows(connection, pictures.c.name, [name for name, _ in pairs])}
+    new = [{"name": name, "case": case} for name, case in pairs if (name, case) not in known]
+    if new:
+        connection.execute(insert(pictures), new)
 
 
-def forget(connection: Connection) -> None:
-    """Empty both, to be made anew."""
-    connection.execute(delete(seen_by))
-    connection.execute(delete(pictures))
+def _rows(connection: Connection, column: Column[str], values: Sequence[str]) -> Iterator[Any]:
+    """The rows of a table with one of these in a column."""
+    for start in range(0, len(values), PAGE):
+        some = column.in_(values[start : start + PAGE])
+        yield from connection.execute(select(column.table).where(some))
 
 
 def visible(case: ColumnElement[str], scope: Scope) -> ColumnElement[bool]:
@@ -72,6 +104,14 @@ def cases_in(connection: Connection, cases: set[str], scope: Scope) -> set[str]:
         return cases
     query = select(seen_by.c.case).where(seen_by.c.case.in_(cases), within(seen_by.c.area, scope)).distinct()
     return set(connection.scalars(query)) if cases else set()
+
+
+def areas_of(connection: Connection, cases: Collection[str]) -> dict[str, set[str]]:
+    """To which areas each of these cases is shown."""
+    found: dict[str, set[str]] = {case: set() for case in cases}
+    for row in _rows(connection, seen_by.c.case, list(cases)):
+        found[row.case].add(row.area)
+    return found
 
 
 def picture_in(connection: Connection, name: str, scope: Scope) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
@@ -14,7 +15,6 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
 from dispatcher.store import maps, reading, seen_by, tables
-from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
@@ -26,6 +26,7 @@ from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
 from dispatcher.store.project import dumps, project, stored_event
+from dispatcher.store.rebuild import Rebuilt, rebuilt
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
 from ingest.envelope import Envelope
 from ingest.frame import rfc3339
@@ -33,7 +34,7 @@ from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS, SNAPSHOT = "areas", "snapshot"
-PROJECTED = ("seen_by", "maps")  # that a store has these projections
+PROJECTED = ("shelf", "maps")  # that a store has these projections: a store without one gets all made anew
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 
@@ -85,15 +86,14 @@ class Store:
         with self.writing() as connection:
             fresh = _new(connection, tables.inputs, inputs)
             maps.looked(connection, fresh)
-            for envelope in fresh:
-                connection.execute(insert(tables.inputs).values(id=envelope.id, line=envelope.dumps()))
+            if fresh:
+                rows = [{"id": envelope.id, "line": envelope.dumps()} for envelope in fresh]
+                connection.execute(insert(tables.inputs), rows)
             new = _new(connection, tables.events, events)
-            posted: list[Letter] = []
-            for event in new:
-                project(connection, _logged(connection, event))
-                for letter in letters(event):
-                    connection.execute(insert(tables.outbox).values(_posted(letter)))
-                    posted.append(letter)
+            project(connection, _logged(connection, new))
+            posted = [letter for event in new for letter in letters(event)]
+            if posted:
+                connection.execute(insert(tables.outbox), [_posted(letter) for letter in posted])
             post(connection, posted)
             for anchor in anchors:
                 _keep_anchor(connection, anchor)
@@ -196,6 +196,17 @@ class Store:
         with self._engine.begin() as connection:
             return reading.listing(connection, where or CaseFilter())
 
+    @cached_property
+    def log(self) -> str:
+        """The name of the log; another store has another one."""
+        with self._engine.begin() as connection:
+            return reading.log(connection)
+
+    def last_event(self) -> int:
+        """The number of the last event; 0 for none."""
+        with self._engine.begin() as connection:
+            return reading.last_event(connection)
+
     def case(self, id: str, scope: Scope = EVERYTHING) -> tuple[StoredCase, list[StoredEvent]] | None:
         """One case and what happened to it, oldest first; None when there is none in the scope."""
         with self._engine.begin() as connection:
@@ -210,6 +221,11 @@ class Store:
         """The events of a scope among the next `limit` of the log, and the number to go on from."""
         with self._engine.begin() as connection:
             return reading.listen(connection, after, limit, scope)
+
+    def follow(self, after: int, limit: int = PAGE) -> list[tuple[StoredEvent, set[str]]]:
+        """The next events of the log, each with the areas to which its case is shown now."""
+        with self._engine.begin() as connection:
+            return reading.follow(connection, after, limit)
 
     def events_after(self, seq: int, limit: int = PAGE) -> list[StoredEvent]:
         """The next entries of the log. `seq` 0 is its start."""
@@ -245,22 +261,10 @@ class Store:
         with self._engine.begin() as connection:
             return reading.summary(connection, rfc3339(since), scope)
 
-    def rebuild(self) -> int:
-        """Make `cases` and `alerts` anew from the log, `work` from the actions. Returns the number of events read.
-
-        Objects are no projection of events: they come back by replaying the inputs.
-        """
+    def rebuild(self) -> Rebuilt:
+        """Make every projection anew, from the log of events and the chain of actions; see `rebuild.py`."""
         with self._writer.begin() as connection:
-            for table in (tables.alerts, tables.cases):
-                connection.execute(delete(table))
-            seen_by.forget(connection)
-            maps.forget(connection)
-            maps.look_again(connection)
-            for seq in connection.scalars(select(tables.events.c.seq).order_by(tables.events.c.seq)).all():
-                row = connection.execute(select(tables.events).where(tables.events.c.seq == seq)).one()
-                project(connection, stored_event(row))
-            work_log.rebuild(connection)
-            return connection.scalar(select(func.count()).select_from(tables.events)) or 0
+            return rebuilt(connection)
 
     def _catch_up(self) -> None:
         """A store from before there was a projection gets it made, once."""
@@ -298,19 +302,32 @@ def _posted(letter: Letter) -> dict[str, str]:
     return {"id": letter.id, "topic": letter.topic, "key": letter.key, "line": letter.line}
 
 
-def _logged(connection: Connection, event: CaseEvent) -> StoredEvent:
-    values: dict[str, Any] = {
-        "id": event.id,
-        "case": event.case.id,
-        "event": event.event,
-        "at": rfc3339(event.at),
-        "recipients": dumps(list(event.recipients)),
-        "document": dumps(event.document()),
-    }
-    seq = connection.execute(insert(tables.events).values(values)).inserted_primary_key
-    assert seq is not None  # a single-row insert always has one
-    row = values | {"seq": seq[0], "recipients": event.recipients, "document": event.document()}
-    return StoredEvent(**row)
+def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredEvent]:
+    """Append to the log. The write lock keeps the numbers in a row; they are asked for, not guessed."""
+    if not events:
+        return []
+    rows: list[dict[str, Any]] = [
+        {
+            "id": event.id,
+            "case": event.case.id,
+            "event": event.event,
+            "at": rfc3339(event.at),
+            "recipients": dumps(list(event.recipients)),
+            "document": dumps(event.document()),
+        }
+        for event in events
+    ]
+    connection.execute(insert(tables.events), rows)
+    seqs: dict[str, int] = {}
+    ids = [event.id for event in events]
+    for start in range(0, len(ids), PAGE):
+        query = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.id.in_(ids[start : start + PAGE]))
+        seqs |= {row.id: row.seq for row in connection.execute(query)}
+    made = zip(rows, events, strict=True)
+    return [
+        StoredEvent(**(row | {"seq": seqs[event.id], "recipients": event.recipients, "document": event.document()}))
+        for row, event in made
+    ]
 
 
 def _keep_anchor(connection: Connection, anchor: Anchor) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from dispatcher.store import seen_by, tables
+from dispatcher.store import seen_by, shelf, tables
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import StoredCase, StoredEvent
 from dispatcher.store.work_tables import actions, book, work
@@ -102,7 +102,11 @@ def _entries(connection: Connection) -> Iterator[Entry]:
 def _project(connection: Connection, entry: Entry) -> None:
     done = after(work_of(connection, entry.case), entry)
     case = case_of(connection, entry.case)
-    seen_by.show(connection, entry.case, done.offices, None if case is None else case.area)
+    owner = None if case is None else case.area
+    sight = seen_by.show(connection, {entry.case: set(done.offices)}, {entry.case: owner})[entry.case]
+    if case is not None and sight.before != sight.after:
+        facts = shelf.Facts.of(case.document, case.raised, case.area)
+        shelf.place(connection, [shelf.Move((case.raised, sight.before), facts, sight.after)])
     values = {
         "version": done.version,
         "step": str(done.step),

@@ -160,7 +160,7 @@ def test_rebuilding_gives_the_same_projections(store, tmp_path, make_case, make_
         connection.execute("delete from cases where id = 'case-1'")
     connection.close()
     assert dump(tmp_path / "store.db") != before
-    assert store.rebuild() == 15
+    assert store.rebuild().events == 15
     assert dump(tmp_path / "store.db") == before
 
 
