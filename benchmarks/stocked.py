@@ -50,7 +50,7 @@ def postgresql() -> Iterator[str]:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     try:
-        start = [SCRIPT, "start", "--data", folder, "--port", str(port)]
+        start = [str(SCRIPT), "start", "--data", str(folder), "--port", str(port)]
         done = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise OSError("PostgreSQL could not be started: see above")
