@@ -27,7 +27,7 @@ from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.follow import Follower
 from dispatcher.api.names import AreaNames, Names
-from dispatcher.api.problems import install
+from dispatcher.api.problems import DESCRIBED, install
 from dispatcher.api.rules import anybody, check_rules, needs
 from dispatcher.api.schemas import (
     EVIDENCE_NAME,
@@ -58,6 +58,10 @@ IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable", "vary": "c
 MEDIA = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 
+PICTURES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The picture", "content": {media: {} for media in sorted(set(MEDIA.values()))}},
+    503: {"description": "The evidence store does not answer", "content": DESCRIBED["4XX"]["content"]},
+}
 router = APIRouter()
 
 
@@ -88,6 +92,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json",
         max_body_size=MOST_BYTES,
+        responses=DESCRIBED,
     )
     names = Names(areas, taxonomy or Taxonomy.read())
     gate = Gate(store.accounts, store.keys, store.attempts, Passwords(), always=always or provider is not None)
@@ -196,7 +201,9 @@ def events(
     return EventSourceResponse(stream.events(log, start), ping=0)  # the stream has its own heartbeat
 
 
-@router.get("/evidence/{name}", dependencies=[needs(Role.VIEWER, Reach.EVIDENCE)])
+@router.get(
+    "/evidence/{name}", response_class=Response, responses=PICTURES, dependencies=[needs(Role.VIEWER, Reach.EVIDENCE)]
+)
 def evidence(desk: DeskDep, view: ViewDep, name: str) -> Response:
     """A picture by its content hash, if it belongs to a case that is shown to whoever asks.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -38,10 +39,18 @@ HEADERS = {
 }
 
 
+MEDIA = "application/problem+json"
+# How errors are described in the OpenAPI document: one shape, whatever the status.
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "content": {MEDIA: {"schema": Problem.model_json_schema()}}}
+    for status, text in ((422, "something is missing or wrong"), ("4XX", "refused; `detail` says why"))
+}
+
+
 def problem(status: int, detail: str, instance: str) -> JSONResponse:
     """An error as problem details."""
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=instance)
-    return JSONResponse(body.model_dump(), status, media_type="application/problem+json")
+    return JSONResponse(body.model_dump(), status, media_type=MEDIA)
 
 
 def install(app: FastAPI, hosts: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from dispatcher.store import tables
+from dispatcher.store.migrate import LaterVersion, migrate
 
 BUSY_MS = 15_000  # how long a writer waits for the writer of another process
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -34,10 +35,16 @@ def connect(url: str) -> Engine:
             raise StoreUnavailable(f"store {parsed.render_as_string()}: only sqlite:// and postgresql:// are supported")
         named = parsed.set(drivername=DRIVERS[backend])
         engine = _sqlite(named) if backend == SQLITE else _postgresql(named)
-        _create(engine)
+        try:
+            _create(engine)
+        except BaseException:
+            engine.dispose()  # nobody else can close what was opened
+            raise
     except (DatabaseError, ArgumentError) as error:
         hidden = make_url(url).render_as_string() if "://" in url else url
         raise StoreUnavailable(f"store {hidden} cannot be opened: {getattr(error, 'orig', None) or error}") from error
+    except LaterVersion as error:
+        raise StoreUnavailable(str(error)) from error
     return engine
 
 
@@ -81,7 +88,7 @@ def _take_turn(connection: Any) -> None:
 
 def _create(engine: Engine) -> None:
     with writer(engine).begin() as connection:
-        tables.metadata.create_all(connection)
+        migrate(connection)
         stored = {row.name: row.value for row in connection.execute(select(tables.meta))}
         if not stored:
             # Readers compare `log` to notice that they resume in another store, where their seq means nothing.

@@ -68,6 +68,6 @@ def _pages(connection: Connection) -> Iterator[Any]:
 
 def _marks(connection: Connection, table: Table) -> Iterator[bytes]:
     """A short mark of every row: a million rows are compared in memory without being kept there."""
-    with connection.execution_options(yield_per=PAGE).execute(select(table)) as rows:
+    with connection.execute(select(table), execution_options={"yield_per": PAGE}) as rows:
         for row in rows:
             yield hashlib.blake2b(repr(tuple(row)).encode(), digest_size=16).digest()

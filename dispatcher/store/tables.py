@@ -49,8 +49,8 @@ cases = Table(
     "cases",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("state", String(32), nullable=False, index=True),
-    Column("matter", String(32), nullable=False, index=True),
+    Column("state", String(32), nullable=False),
+    Column("matter", String(32), nullable=False),
     Column("area", Text, index=True),  # most probable owner; NULL when unowned
     Column("opened_at", String(32), index=True),
     Column("first", BigInteger, nullable=False),  # seq of its first event
