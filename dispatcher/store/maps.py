@@ -24,6 +24,7 @@ from ingest.frame import parse_rfc3339
 from vision.sighting import PASS_TYPE
 
 RESOLUTION = 10  # H3: cells of 15,000 m², some 76 m a side
+PASSES_HAVE = 13  # the resolution that passes normally have
 MILLI = 1000
 UNSETTLED = (str(State.OPEN), str(State.HANDLED))
 PAGE = 500
@@ -111,7 +112,7 @@ def _placed(document: Document) -> dict[str, Any]:
     return {
         "lat": lat,
         "lon": lon,
-        "cell": h3.str_to_int(h3.latlng_to_cell(lat, lon, RESOLUTION)),
+        "cell": _cell(lat, lon),
         "first_seen_at": document["first_seen_at"],
         "last_seen_at": document["last_seen_at"],
     }
@@ -156,6 +157,12 @@ def _looks_of(envelope: Envelope) -> Iterator[tuple[tuple[str, int], int]]:
     day = parse_rfc3339(envelope.data["ended_at"]).astimezone(CHINA).date().isoformat()
     for cell, clears in seen.items():
         yield (day, h3.str_to_int(cell)), round(MILLI * sum(clears) / len(clears))
+
+
+def _cell(lat: float, lon: float) -> int:
+    """As passes count it: near its rim a cell does not hold quite the same points as its children together."""
+    found: int = h3.str_to_int(h3.cell_to_parent(h3.latlng_to_cell(lat, lon, PASSES_HAVE), RESOLUTION))
+    return found
 
 
 def _wanted(where: MapFilter) -> ColumnElement[bool]:
