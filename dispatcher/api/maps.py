@@ -39,7 +39,10 @@ Days = Annotated[int, Query(ge=1, le=366, description="Looks of so many days cou
 BoxText = Annotated[str | None, Query(max_length=200, description="west,south,east,north in WGS-84 degrees")]
 MatterCode = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 BAD: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "a parameter that cannot be read, or a map of too many cells"}
+    400: {
+        "description": "a parameter that cannot be read, or a map of too many cells",
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
 }
 
 

@@ -126,7 +126,12 @@ def items(
     "/collections/cases/items/{id}",
     response_class=GeoJson,
     dependencies=VIEWER,
-    responses={404: {"model": Problem, "description": "no such case, or not one's own"}},
+    responses={
+        404: {
+            "description": "no such case, or not one's own",
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+    },
 )
 def item(desk: DeskDep, view: ViewDep, root: Root, id: Annotated[str, Path(max_length=200)]) -> dict[str, Any]:
     found = view.case(id)
