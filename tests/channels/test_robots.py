@@ -340,6 +340,6 @@ def test_cutting_breaks_no_character(text: str, limit: int) -> None:
 
 
 def test_an_event_of_a_later_version_is_still_told() -> None:
-    letter = alert(make_event(1), WEST, event="escalated")
+    letter = alert(make_event(1), WEST, event="surveyed")
     told = notice(make_channel("https://x.example", Kind.WECOM), parcel_of(letter))
-    assert told.event == "escalated"
+    assert told.event == "surveyed"
