@@ -36,13 +36,17 @@ class FaceBlur:
 
         Raises PrivacyUnavailable.
         """
-        boxes = np.vstack([np.zeros((0, 4), np.float32), *(find(image) for find in self._finders)])
+        regions = self.regions(image)
         digest = hashlib.blake2b(frame_id.encode(), key=self._key, digest_size=16).digest()
         noise = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
         out = image.copy()
-        for box in boxes:
-            mosaic(out, enlarged(box, image.shape[:2]), noise)
-        return out, len(boxes)
+        for region in regions:
+            mosaic(out, region, noise)
+        return out, len(regions)
+
+    def regions(self, image: Image) -> list[tuple[int, int, int, int]]:
+        """What is covered: x1, y1, x2, y2 of each region, in whole pixels. Raises PrivacyUnavailable."""
+        return [enlarged(box, image.shape[:2]) for find in self._finders for box in find(image)]
 
 
 def enlarged(box: Boxes, shape_hw: Sequence[int]) -> tuple[int, int, int, int]:
