@@ -65,7 +65,8 @@ def main(*, data: Path, json: bool = False, save: bool = False) -> None:
 def measured(data: Path) -> dict[str, Any]:
     """All pictures of the labels that are in the data folder. Raises OSError when there is none."""
     listed = jsonlib.loads(LABELS.read_text(encoding="utf8"))["pictures"]
-    blur, looked, missing = FaceBlur(), [], 0
+    blur, missing = FaceBlur(), 0
+    looked: list[Looked] = []
     for row in listed:
         image = read(data / row["data"] / row["file"], row)
         if image is None:
