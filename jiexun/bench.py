@@ -325,3 +325,21 @@ def bench_ingest(
         from benchmarks.ingest import main as ingest
 
         ingest(cases=cases, beside=beside, sightings=sightings, save=save, json=json)
+
+
+@bench_app.command("privacy")
+def bench_privacy(
+    data: Annotated[Path, typer.Option(help="Folder with streetscape/ and vehicle_frames/.")] = Path("../shared/data"),
+    save: Annotated[bool, typer.Option("--save", help="Write benchmarks/results/privacy.json.")] = False,
+    json: Json = False,
+) -> None:
+    """How many faces, heads and plates of hand-labelled pictures evidence covers, beside GB/T 44464-2024, 5.6.2.
+
+    Examples:
+
+        jiexun bench privacy --data ../shared/data --json
+    """
+    with explained():
+        from benchmarks.privacy import main as privacy
+
+        privacy(data=data, json=json, save=save)

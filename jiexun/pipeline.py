@@ -17,6 +17,7 @@ from ingest.envelope import Envelope
 from ingest.frame import Frame
 from ingest.quality import CameraHealth, Health
 from ingest.rejected import Rejected
+from jiexun.privacy import gate
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import Camera
@@ -24,7 +25,6 @@ from vision.detector import Detector
 from vision.evidence import EvidenceMaker
 from vision.foreign import open_card
 from vision.pictures import EvidenceStore
-from vision.privacy import FaceBlur
 from vision.reel import Output
 from vision.reporting import reporter
 from vision.sighting import enveloped
@@ -78,7 +78,7 @@ class Embedded:
         taxonomy = Taxonomy.read()
         card = open_card(settings.model)
         self._batch = settings.batch
-        self._maker = EvidenceMaker(evidence, FaceBlur)
+        self._maker = EvidenceMaker(evidence, gate(settings))
         self._cameras = cameras
         self._health = Health()
         detector = Detector(card, engine=settings.engine)

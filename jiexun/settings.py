@@ -33,6 +33,7 @@ class Settings:
     s3_key: str = ""  # empty: as boto3 finds it (AWS_* variables, files, roles)
     s3_secret: str = field(default="", repr=False)
     s3_ca: str = ""  # PEM file that signs the server
+    privacy_key: str = field(default="", repr=False)  # seeds the noise over faces and plates; empty: kept in `data`
     public_url: str = ""  # where browsers reach the page, e.g. https://jiexun.futian.example; empty: as they ask
     oidc_issuer: str = ""  # an OpenID Connect provider; empty: none
     oidc_client: str = "jiexun"

@@ -11,6 +11,7 @@ from typing import Protocol
 from ingest.reader import Reader
 from ingest.record import Record
 from ingest.watch import Watch
+from jiexun.privacy import gate
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, read_cameras
@@ -18,7 +19,6 @@ from vision.detector import Detector
 from vision.evidence import EvidenceMaker
 from vision.foreign import open_card
 from vision.pictures import EvidenceStore, PatientEvidence
-from vision.privacy import FaceBlur
 from vision.reporting import reporter
 from vision.stream import FrameLoop
 from vision.worker import Worker
@@ -63,7 +63,7 @@ def open_worker(
     card = open_card(settings.model)
     detector = Detector(card, engine=settings.engine)
     known = dict(DEFAULT_CAMERAS) if cameras is None else read_cameras(cameras)
-    maker = EvidenceMaker(PatientEvidence(_Told(evidence, patient.over), patient), FaceBlur)
+    maker = EvidenceMaker(PatientEvidence(_Told(evidence, patient.over), patient), gate(settings))
     worker = Worker(reporter(detector, card), known, Taxonomy.read(), maker, model=detector.version, recall=card.recall)
     return FrameLoop(
         reader,

@@ -1,4 +1,4 @@
-"""Privacy: faces are made unrecognisable before a picture is stored or leaves the process.
+"""Privacy: faces, heads and plates are made unrecognisable before a picture is stored or leaves the process.
 
 What cannot be blurred is not kept: all that goes wrong here is PrivacyUnavailable, and the caller stores nothing.
 """
@@ -6,113 +6,47 @@ What cannot be blurred is not kept: all that goes wrong here is PrivacyUnavailab
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from models.card import MODELS, ModelUnusable, checked_bytes
-from vision.detections import Detections
-from vision.postprocess import suppressed
+from vision.bystanders import StreetFinder
+from vision.faces import FaceFinder as FaceFinder
+from vision.regions import MARGIN, Boxes, Finder, Image
+from vision.regions import PrivacyUnavailable as PrivacyUnavailable
 
-PRIVACY = MODELS / "privacy"
 KEY = b"jiexun evidence"  # not secret: what makes the mosaic irreversible is the averaging, the noise comes on top
-MARGIN = 0.25  # a face reaches beyond its box by about this fraction of its size: hair, ears, chin
 BLOCKS = 4  # across the longer side of an enlarged box, not three across the face itself: too few to tell who it is
 NOISE = 20.0  # 1 sigma, grey levels, added to each block's mean
-SMALL_PX = 1280  # pictures up to this long are searched at double size too: faces down to about 8 pixels
-SAME = 0.3  # overlap from which two boxes are one face
 EVIDENCE_PX = 1280  # longest side of stored evidence
 QUALITY = 85
-
-Image = NDArray[np.uint8]  # (H, W, 3), BGR
-Boxes = NDArray[np.float32]  # (N, 4) x1, y1, x2, y2 in pixels
-
-
-class PrivacyUnavailable(RuntimeError):
-    """Faces could not be looked for, so the picture must not be kept. The message says why."""
-
-
-class Finder(Protocol):
-    """Finds regions that nobody may recognise: faces today, licence plates later."""
-
-    def __call__(self, image: Image) -> Boxes:
-        """One box per region. Raises PrivacyUnavailable."""
-        ...
-
-
-class FaceFinder:
-    """YuNet, at full size and, for small pictures, at double size."""
-
-    def __init__(self, folder: Path = PRIVACY) -> None:
-        """Load the model that the folder's card.toml names; raises PrivacyUnavailable."""
-        try:
-            card = tomllib.loads((folder / "card.toml").read_text(encoding="utf8"))
-            data = checked_bytes(folder / card["file"], sha256=card["sha256"], size_bytes=card["size_bytes"])
-            model = np.frombuffer(data, np.uint8)
-            self._net = _net(model, float(card["score"]))
-        except (OSError, ValueError, KeyError, ModelUnusable, cv2.error) as error:
-            raise PrivacyUnavailable(f"the face detector does not load: {error}") from error
-
-    def __call__(self, image: Image) -> Boxes:
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-            # OpenCV would run on some of these and find nobody
-            raise PrivacyUnavailable(f"no picture of 8-bit BGR pixels, but {image.dtype} {image.shape}")
-        found = self._faces(image)
-        if max(image.shape[:2]) <= SMALL_PX:
-            double = cv2.resize(image, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
-            found = np.vstack([found, self._faces(np.asarray(double, np.uint8)) * (0.5, 0.5, 0.5, 0.5, 1.0)])
-        boxes, score = found[:, :4].astype(np.float32), found[:, 4].astype(np.float32)
-        return suppressed(Detections(boxes, score, np.zeros(len(found), np.int64)), SAME).xyxy
-
-    def _faces(self, image: Image) -> NDArray[np.float64]:
-        """(N, 5): x1, y1, x2, y2 and score."""
-        try:
-            self._net.setInputSize((image.shape[1], image.shape[0]))
-            _, rows = self._net.detect(image)
-        except cv2.error as error:
-            raise PrivacyUnavailable(f"the face detector does not run: {error.err}") from error
-        if rows is None:
-            return np.zeros((0, 5))
-        rows = np.asarray(rows, np.float64)  # x, y, w, h, 10 landmark coordinates, score
-        return np.column_stack([rows[:, :2], rows[:, :2] + rows[:, 2:4], rows[:, 14]])
-
-
-def _net(model: NDArray[np.uint8], score: float) -> cv2.FaceDetectorYN:
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_ERROR
-    )  # OpenCV 5 warns at every load of a target it lacks
-    try:
-        return cv2.FaceDetectorYN.create("onnx", model, np.zeros(0, np.uint8), (320, 320), score)
-    finally:
-        cv2.utils.logging.setLogLevel(level)
 
 
 class FaceBlur:
     """Finds regions by any number of finders and covers them with a mosaic."""
 
     def __init__(self, finders: Sequence[Finder] | None = None, *, key: bytes = KEY) -> None:
-        """Faces alone, unless finders are given. Raises PrivacyUnavailable. `key` seeds the noise of the mosaic."""
-        self._finders = tuple(finders) if finders is not None else (FaceFinder(),)
-        self._key = key
+        """Faces, heads and plates, unless finders are given. `key` seeds the noise. Raises PrivacyUnavailable."""
+        self._finders = tuple(finders) if finders is not None else (StreetFinder(),)
+        self._key = hashlib.blake2b(key, digest_size=32).digest()  # keys of any length
 
     def blur(self, image: Image, frame_id: str) -> tuple[Image, int]:
-        """A copy without recognisable faces, and how many regions were covered. The same bytes for the same frame.
+        """A copy without recognisable faces and plates, and how many regions were covered; the same bytes each time.
 
         Raises PrivacyUnavailable.
         """
-        boxes = np.vstack([np.zeros((0, 4), np.float32), *(find(image) for find in self._finders)])
+        regions = self.regions(image)
         digest = hashlib.blake2b(frame_id.encode(), key=self._key, digest_size=16).digest()
         noise = np.random.Generator(np.random.PCG64(int.from_bytes(digest, "big")))
         out = image.copy()
-        for box in boxes:
-            mosaic(out, enlarged(box, image.shape[:2]), noise)
-        return out, len(boxes)
+        for region in regions:
+            mosaic(out, region, noise)
+        return out, len(regions)
+
+    def regions(self, image: Image) -> list[tuple[int, int, int, int]]:
+        """What is covered: x1, y1, x2, y2 of each region, in whole pixels. Raises PrivacyUnavailable."""
+        return [enlarged(box, image.shape[:2]) for find in self._finders for box in find(image)]
 
 
 def enlarged(box: Boxes, shape_hw: Sequence[int]) -> tuple[int, int, int, int]:

@@ -9,10 +9,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy.exc import DatabaseError
 from starlette.concurrency import run_in_threadpool
 
 from dispatcher.access.scope import Scope, above
+from dispatcher.store.database import explained_failures
 from dispatcher.store.rows import StoredEvent
 from dispatcher.store.store import Store
 
@@ -107,7 +107,7 @@ class Follower:
                     await asyncio.sleep(POLL_S)
                 if not self._listeners:
                     return
-        except (DatabaseError, OSError):
+        except OSError:  # StoreUnavailable among them
             logger.exception("the log cannot be followed; the streams end, and browsers come again")
         finally:
             for listener in self._listeners:
@@ -115,5 +115,6 @@ class Follower:
             self._listeners.clear()
 
     def _next(self, after: int) -> list[Told]:
-        found = self._store.follow(after, PAGE)
-        return [Told(event.seq, frozenset(above(areas)), self.wire(event)) for event, areas in found]
+        with explained_failures():
+            found = self._store.follow(after, PAGE)
+            return [Told(event.seq, frozenset(above(areas)), self.wire(event)) for event, areas in found]

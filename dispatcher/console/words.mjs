@@ -47,7 +47,7 @@ export function percent(fraction) {
 export const metres = (m) => (m < 10 ? m.toFixed(1) : Math.round(m).toString());
 
 const MISSING = [
-  ["privacy-unavailable", "人脸遮挡不可用，未保存图片"],
+  ["privacy-unavailable", "人脸、车牌遮挡不可用，未保存图片"],
   ["not-stored", "证据无法写入存储"],
   ["not-recorded", "该目击未附图片"],
   ["stored-elsewhere", "图片存放在其他系统"],

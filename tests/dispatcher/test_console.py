@@ -221,7 +221,7 @@ def test_missing_evidence_says_why_and_no_text_is_read_as_html(page, store, make
     evidence = Evidence(uri=None, sha256=None, box_xyxy=None, missing=reason)
     store.append((), [make_event(case=make_case(evidence=evidence))])
     page.wait_for_selector("li[data-case=case-1]")
-    assert "人脸遮挡不可用" in page.inner_text("li[data-case=case-1] .thumb")
+    assert "人脸、车牌遮挡不可用" in page.inner_text("li[data-case=case-1] .thumb")
     assert "<img src=x" in page.inner_text("li[data-case=case-1] .thumb small")
     assert page.locator("li[data-case=case-1] img").count() == 0
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vision import privacy
+from vision import regions
 from vision.privacy import FaceBlur, FaceFinder, PrivacyUnavailable, encode_evidence, enlarged, mosaic
 
 FACE = cv2.imread(str(Path(__file__).parent / "data" / "face.png"))  # a street picture's part, one face 11 px wide
@@ -92,7 +92,7 @@ def test_a_street_without_people_is_left_alone(blur: FaceBlur) -> None:
 
 
 def test_a_detector_that_is_missing_cut_or_altered_is_unavailable(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(privacy.PRIVACY, tmp_path / "privacy"))
+    folder = Path(shutil.copytree(regions.PRIVACY, tmp_path / "privacy"))
     (model,) = folder.glob("*.onnx")
     data = model.read_bytes()
     for damage in (data[:1000], data[:-1] + b"\0", b""):
