@@ -24,7 +24,7 @@ from jiexun.settings import PREFIX, Settings
 from jiexun.streams import default_store
 from vision.pictures import folder_of
 
-SECRET = re.compile(r"secret|password")
+SECRET = re.compile(r"secret|password|privacy_key")
 PASSWORD_IN_URL = re.compile(r"(?<=://)([^:/@]*):[^@]*(?=@)")
 HIDDEN = "********"
 StoreOption = Annotated[

@@ -27,7 +27,7 @@ from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.follow import Follower
 from dispatcher.api.names import AreaNames, Names
-from dispatcher.api.problems import DESCRIBED, install
+from dispatcher.api.problems import DESCRIBED, Api, install
 from dispatcher.api.rules import anybody, check_rules, needs
 from dispatcher.api.schemas import (
     EVIDENCE_NAME,
@@ -85,7 +85,7 @@ def create_app(
     for, without port; "*" is any. The store stays the caller's to close.
     """
     # The interactive documentation pages load scripts from elsewhere: only the document itself is served.
-    app = FastAPI(
+    app = Api(
         title=title,
         version=_version(),
         docs_url=None,

@@ -93,6 +93,37 @@ class Guard:
             await refused(scope, receive, guarded)
 
 
+class Api(FastAPI):
+    """An app whose refusals of bodies that are too large are problem details, too.
+
+    Starlette sends those as plain text, before any handler or middleware of ours is asked.
+    """
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return _TooLarge(super().build_middleware_stack())
+
+
+class _TooLarge:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        refused = False
+
+        async def told(message: Message) -> None:
+            nonlocal refused
+            if message["type"] == "http.response.start" and message["status"] == 413:
+                refused = not Headers(raw=message["headers"]).get("content-type", "").startswith(MEDIA)
+                if refused:
+                    answer = problem(413, "the body is larger than this route takes", scope["path"])
+                    answer.headers.update(HEADERS)
+                    await answer(scope, receive, send)
+            if not refused:
+                await send(message)
+
+        await self._app(scope, receive, told)
+
+
 def _host(scope: Scope) -> str:
     host = Headers(scope=scope).get("host", "")
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
