@@ -66,7 +66,7 @@ TURN = 20 * BATCH  # frames of a turn
 LEAST_TURN = 3 * BATCH  # speed is told from the end of the first batch to that of the last
 FASTER = 1.25  # frames are published, beside how fast they are worked on
 TRANSPORTED, TRANSPORTED_BYTES = 4000, 150_000
-LATE_S = 120.0
+LATE_S = 300.0
 PARTS = ("hotpath", "loop", "broker", "publisher")  # what processor time is told of
 
 Box = tuple[float, float, float, float]
