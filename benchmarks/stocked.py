@@ -26,6 +26,7 @@ from dispatcher.case import Alert, Case, CaseEvent, Share, State
 from dispatcher.store import tables
 from dispatcher.store.access_tables import seen_by
 from dispatcher.store.database import DRIVERS
+from dispatcher.store.map_tables import case_map
 from dispatcher.store.shelf_tables import shelf
 from dispatcher.store.store import Store
 from dispatcher.store.work import follow
@@ -122,7 +123,7 @@ def stock(url: str, cases: int, base: int = BASE) -> None:
     engine = create_engine(named.set(drivername=DRIVERS[named.get_backend_name()]))
     with engine.begin() as connection:
         for copy in range(1, cases // base):
-            for table in (tables.events, tables.cases, tables.alerts, seen_by, shelf):
+            for table in (tables.events, tables.cases, tables.alerts, seen_by, shelf, case_map):
                 connection.execute(_copied(table, copy, base))
         follow(connection, cases // base * base)  # the desk has taken note of them
         if named.get_backend_name() == "postgresql":
