@@ -16,7 +16,9 @@ WIDTH, HEIGHT = 320, 240  # of the net's input
 STRIDES = {8: (10, 16, 24), 16: (32, 48), 32: (64, 96), 64: (128, 192, 256)}  # of its priors, and their sizes
 CORNERS = (4, 6, 10, 12)  # columns of `loc` with the offsets of a plate's corners; x, then y
 VARIANCE = 0.1
-WINDOWS = (640.0, 320.0)  # widths of the windows that cover the picture, pixels: plates from about 16 pixels high
+WINDOWS = (
+    640.0,
+)  # widths of the windows that cover the picture, pixels: plates from about 16 pixels high; see docs/privacy.md
 STEP = 0.6  # of a window's size, to the next
 WIDEST = 0.4  # of a window: what is wider is a bin, a board or a bus, not a plate
 SHAPES = (1.2, 6.0)  # width to height of a plate's upright box: two rows to one row
