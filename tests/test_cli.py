@@ -190,7 +190,7 @@ def test_a_setting_that_makes_no_sense_is_named(run: Run, monkeypatch: pytest.Mo
 def test_results_go_where_the_setting_says(tmp_path: Path) -> None:
     environment = os.environ | {"JIEXUN_DATA": str(tmp_path / "here")}
     subprocess.run([JIEXUN, "replay", SAMPLE], env=environment, cwd=tmp_path, capture_output=True, check=True)
-    (folder,) = (tmp_path / "here").iterdir()
-    assert folder.name.startswith("replay-")
+    (folder,) = (tmp_path / "here").glob("replay-*")
+    assert {path.name for path in (tmp_path / "here").iterdir()} == {folder.name, "privacy.key"}
     assert (folder / "jiexun.db").is_file()
     assert list((folder / "evidence").glob("*.jpg"))

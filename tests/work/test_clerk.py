@@ -401,7 +401,7 @@ def test_an_action_that_cannot_be_stored_leaves_nothing(clerk, store, case, monk
     def fails(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(clerk, "_letters", lambda event: fails())
+    monkeypatch.setattr(clerk, "_letters", lambda event, due_at: fails())
     with pytest.raises(OSError, match="disk full"):
         clerk.act(OFFICER, case, ask(Act.ACKNOWLEDGE), now=NOON)
     assert (tables_of(store), events_of(store)) == before
