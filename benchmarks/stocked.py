@@ -45,6 +45,15 @@ WEST, SOUTH, SIDE = 113.9, 22.5, 0.01  # of a community, degrees
 @contextmanager
 def postgresql() -> Iterator[str]:
     """A server of one's own with an empty database: its URL. It ends with the block."""
+    with server() as url:
+        with psycopg.connect(f"{url}/postgres", autocommit=True) as connection:
+            connection.execute("create database jiexun")
+        yield f"{url}/jiexun"
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A server of one's own: its URL without a database. It ends with the block."""
     folder = Path(tempfile.mkdtemp(prefix="jiexun-postgres-", dir="/var/tmp"))
     folder.chmod(0o755)
     with socket.socket() as listener:
@@ -55,11 +64,8 @@ def postgresql() -> Iterator[str]:
         done = subprocess.run(start, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode:
             raise OSError("PostgreSQL could not be started: see above")
-        server = done.stdout.splitlines()[-1]
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-            connection.execute("create database jiexun")
         try:
-            yield f"{server}/jiexun"
+            yield done.stdout.splitlines()[-1]
         finally:
             subprocess.run([SCRIPT, "stop", "--data", folder], check=True)
     finally:

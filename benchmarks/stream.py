@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -149,29 +149,46 @@ def measure_feeding(broker: Broker, folder: Path, repeats: int, turn: int) -> di
             for name, first, last in zip(cost, before, after, strict=False):  # the hot path's is counted above
                 cost[name] += last - first
             fps["stream_with_evidence"].append(whole.turn(turn, pace))
-    best = {name: round(median(values), 2) for name, values in fps.items()}
-    cores = os.cpu_count() or 1
-    kept = [file.stat().st_size for file in folder.iterdir()]
     return {
-        "ratio_to_hotpath": ratio(fps["stream"], fps["hotpath"]),
-        "ratio_with_evidence": ratio(fps["stream_with_evidence"], fps["hotpath"]),
-        "ratio_of_processor": round(
-            cost["hotpath"] / cost["loop"], 4
-        ),  # what a frame costs, without the broker and the sender
-        "cpu_ms_per_frame": {name: round(1e3 * cost[name] / (repeats * turn), 2) for name in PARTS},
-        "fps": best,
-        "turns": {name: [round(value, 2) for value in values] for name, values in fps.items()},
+        **speeds(fps),
+        **costs(cost, repeats * turn),
+        **kept_in(folder, whole.worked),
         "frame_bytes": round(float(np.mean([len(jpeg) for jpeg in jpegs]))),
-        "evidence_bytes": round(float(np.mean(kept or [0]))),
-        "evidence_pictures_per_frame": round(len(kept) / max(1, whole.worked), 3),
-        "broker_cpu_share": round(cost["broker"] / cost["wall"] / cores, 4),  # of the whole machine
-        "publisher_cpu_share": round(cost["publisher"] / cost["wall"] / cores, 4),
-        "loop_cpu_share": round(cost["loop"] / cost["wall"] / cores, 4),
         "partitions": PARTITIONS,
         "batch": BATCH,
         "repeats": repeats,
         "frames_a_turn": turn,
         "model": path.version,
+    }
+
+
+def speeds(fps: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Frames a second, and what is left of the hot path's."""
+    return {
+        "ratio_to_hotpath": ratio(fps["stream"], fps["hotpath"]),
+        "ratio_with_evidence": ratio(fps["stream_with_evidence"], fps["hotpath"]),
+        "fps": {name: round(median(values), 2) for name, values in fps.items()},
+        "turns": {name: [round(value, 2) for value in values] for name, values in fps.items()},
+    }
+
+
+def costs(cost: Mapping[str, float], frames: int) -> dict[str, Any]:
+    """Processor seconds as parts of a frame, and of the whole machine."""
+    cores = os.cpu_count() or 1
+    shares = {f"{name}_cpu_share": round(cost[name] / cost["wall"] / cores, 4) for name in PARTS[1:]}
+    return shares | {
+        # What a frame costs, without the broker and the sender
+        "ratio_of_processor": round(cost["hotpath"] / cost["loop"], 4),
+        "cpu_ms_per_frame": {name: round(1e3 * cost[name] / frames, 2) for name in PARTS},
+    }
+
+
+def kept_in(folder: Path, frames: int) -> dict[str, Any]:
+    """The evidence that so many frames left."""
+    kept = [file.stat().st_size for file in folder.iterdir()]
+    return {
+        "evidence_bytes": round(float(np.mean(kept or [0]))),
+        "evidence_pictures_per_frame": round(len(kept) / max(1, frames), 3),
     }
 
 

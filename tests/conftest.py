@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import chromium  # noqa: F401  # a fixture
+from postgres import postgresql, store_url  # noqa: F401  # fixtures
 from typer.testing import CliRunner
 
 from jiexun.cli import app

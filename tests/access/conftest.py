@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import futian
 import httpx
 import pytest
 from fastapi import FastAPI
-from futian import EAST, NOON, PASSWORD, QUICK, STREET, WEST
+from futian import WEST
+from passwords import PASSWORD, QUICK
 
 from dispatcher.access.account import Account, Key
 from dispatcher.access.principal import Reach, Role
@@ -21,10 +23,8 @@ from dispatcher.api.serve import serve
 from dispatcher.store.store import Store
 from vision.pictures import FolderEvidence
 
-# The tests of the dispatcher import their three names from whichever conftest was loaded last.
-__all__ = ["EAST", "NOON", "WEST"]
-areas_file, areas, store = STREET.areas_file, STREET.areas, STREET.store
-make_case, make_event = STREET.make_case, STREET.make_event
+areas_file, areas, store = futian.areas_file, futian.areas, futian.store  # fixtures
+make_case, make_event = futian.make_case, futian.make_event
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from futian import NOON, PASSWORD, WEST
+from futian import NOON, WEST
+from passwords import PASSWORD
 from typer.testing import CliRunner
 
 from dispatcher.access.principal import Role

@@ -10,9 +10,10 @@ from datetime import timedelta
 
 import httpx
 import pytest
-from futian import QUICK, WEST
+from futian import WEST
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from passwords import QUICK
 from provider import CLIENT, SECRET, running
 
 from dispatcher.access import oidc as oidc_module

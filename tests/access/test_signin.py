@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from futian import PASSWORD, QUICK, WEST
+from futian import WEST
+from passwords import PASSWORD, QUICK
 from sqlalchemy import text
 
 from dispatcher.access.account import SESSION_IDLE, SESSION_LONGEST

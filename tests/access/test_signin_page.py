@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from futian import EAST, PASSWORD, WEST
-from playwright.sync_api import expect, sync_playwright
+from futian import EAST, WEST
+from passwords import PASSWORD
+from playwright.sync_api import expect
 
 from dispatcher.access.principal import Role
 from dispatcher.api import stream as stream_module
 from dispatcher.case import Share
 
 pytestmark = pytest.mark.browser
-QUIET = ("--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-sync")
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no Chromium: the page was NOT tested in a browser (apt-get install chromium)"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(QUIET))
-        yield running
-        running.close()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
-from conftest import EAST, NOON, WEST
+from futian import EAST, NOON, WEST
 
 from dispatcher.api.app import create_app
 from dispatcher.api.schemas import Ellipse

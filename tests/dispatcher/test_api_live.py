@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from conftest import WEST
+from futian import WEST
 
 from dispatcher.api import stream as stream_module
 from dispatcher.api.app import create_app

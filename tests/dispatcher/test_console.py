@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from datetime import timedelta
 
 import cv2
 import numpy as np
 import pytest
-from conftest import EAST, NOON, WEST
-from playwright.sync_api import expect, sync_playwright
+from futian import EAST, NOON, WEST
+from playwright.sync_api import expect
 
 from dispatcher.api.app import create_app
 from dispatcher.api.serve import serve
@@ -21,29 +19,6 @@ from vision.pictures import FolderEvidence
 from vision.sighting import Evidence
 
 pytestmark = pytest.mark.browser
-QUIET = (
-    "--no-sandbox",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-WAIT_MS = 15_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        reason = "no Chromium: the page was NOT tested in a browser (apt-get install chromium)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=list(QUIET))
-        yield running
-        running.close()
 
 
 @pytest.fixture
@@ -63,10 +38,10 @@ def server(store, areas, tmp_path):
 
 
 @pytest.fixture
-def page(browser, server):
+def page(chromium, server):
     """The open page, already listening. Afterwards: it asked no other server and nothing went wrong in it."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN", timezone_id="UTC")
-    context.set_default_timeout(WAIT_MS)
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, locale="zh-CN", timezone_id="UTC")
+    context.set_default_timeout(15_000)
     opened = context.new_page()
     asked, wrong = [], []
     opened.on("request", lambda request: asked.append(request.url))
@@ -118,11 +93,11 @@ def test_a_row_tells_what_where_how_sure_and_when(page, store, make_case, make_e
     row.locator(".box").wait_for()
 
 
-def test_nothing_is_lost_while_the_connection_is_down(browser, store, areas, tmp_path, make_case, make_event):
+def test_nothing_is_lost_while_the_connection_is_down(chromium, store, areas, tmp_path, make_case, make_event):
     app = create_app(store, areas, evidence=FolderEvidence(tmp_path))
     first = serve(app, port=0)
     port = int(first.url.rpartition(":")[2])
-    context = browser.new_context()
+    context = chromium.new_context()
     page = context.new_page()
     first.start()
     open_page(page, first.url)
@@ -150,11 +125,11 @@ def test_changes_that_come_together_are_drawn_in_order(page, store, make_case, m
     assert rows(page) == ["d", "b", "a", "c"]
 
 
-def test_a_server_with_another_store_is_read_anew(browser, store, areas, tmp_path, make_case, make_event):
+def test_a_server_with_another_store_is_read_anew(chromium, store, areas, tmp_path, make_case, make_event):
     store.append((), [make_event(case=make_case(f"old-{n}")) for n in range(3)])
     first = serve(create_app(store, areas, evidence=FolderEvidence(tmp_path)), port=0)
     port = int(first.url.rpartition(":")[2])
-    context = browser.new_context()
+    context = chromium.new_context()
     page = context.new_page()
     first.start()
     open_page(page, first.url)

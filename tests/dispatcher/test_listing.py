@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import EAST, NOON, WEST
-from test_stores import either, server, url, worker_port  # noqa: F401  # fixtures
+from futian import EAST, NOON, WEST
+from test_stores import either  # noqa: F401  # fixture
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Share, State

@@ -6,7 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import h3
-import postgres
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +21,6 @@ from dispatcher.store.store import Store
 from ingest.envelope import Envelope
 from vision.sighting import PASS_TYPE
 
-postgresql, store_url = postgres.postgresql, postgres.store_url  # fixtures
 WEST, EAST = "440304008901", "440304004902"  # as in conftest: of several files by that name, pytest knows the last
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
 SPOT = h3.latlng_to_cell(22.5401, 114.0453, 13)

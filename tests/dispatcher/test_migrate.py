@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from conftest import NOON, WEST
+from futian import NOON, WEST
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.engine import make_url
-from test_stores import server, url, worker_port  # noqa: F401  # fixtures
 
 from dispatcher.access.scope import Scope
 from dispatcher.store.database import DRIVERS, StoreUnavailable
@@ -88,7 +87,7 @@ def test_an_old_file_becomes_what_a_new_one_is(old, tmp_path, make_case):
     assert schema(old) == before
 
 
-def test_a_store_from_before_there_were_revisions_is_brought_up(url, make_event):  # noqa: F811
+def test_a_store_from_before_there_were_revisions_is_brought_up(url, make_event):
     with Store.open(url) as store:
         store.append((), [make_event()])
         before = store.cases()
@@ -106,7 +105,7 @@ def test_a_store_from_before_there_were_revisions_is_brought_up(url, make_event)
     assert (schema(url), revision(url)) == (fresh, at)
 
 
-def test_the_tables_are_those_that_the_code_speaks_of(url):  # noqa: F811
+def test_the_tables_are_those_that_the_code_speaks_of(url):
     Store.open(url).close()
     engine = engine_of(url)
     with engine.connect() as connection:
@@ -114,7 +113,7 @@ def test_the_tables_are_those_that_the_code_speaks_of(url):  # noqa: F811
     engine.dispose()
 
 
-def test_a_store_of_a_later_version_is_left_alone(url):  # noqa: F811
+def test_a_store_of_a_later_version_is_left_alone(url):
     Store.open(url).close()
     engine = engine_of(url)
     with engine.begin() as connection:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from conftest import EAST, NOON, WEST
+from futian import EAST, NOON, WEST
 
 from dispatcher.case import Anchor, Share, State
 from dispatcher.store.database import StoreUnavailable

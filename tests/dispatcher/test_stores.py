@@ -4,76 +4,23 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import httpx
 import psycopg
 import pytest
-from conftest import EAST, NOON, WEST
+from futian import EAST, NOON, WEST
 
 from dispatcher.case import Anchor, CaseEvent, State
 from dispatcher.store.database import StoreUnavailable, explained_failures
 from dispatcher.store.rows import CaseFilter, Letter
 from dispatcher.store.store import Store
 from ingest.envelope import parse_envelope
-
-BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, worker_port: int) -> Iterator[str]:
-    """A PostgreSQL of this test run's own, as `postgresql://…` without a database. JIEXUN_POSTGRESQL names another."""
-    if given := os.environ.get("JIEXUN_POSTGRESQL"):
-        yield given.rstrip("/")
-        return
-    if not BINARIES or not shutil.which("runuser"):
-        why = "NO REAL POSTGRESQL, NOT TESTED: install postgresql, or name one by JIEXUN_POSTGRESQL"
-        pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
-    home = Path(subprocess.check_output(["mktemp", "-d"], text=True).strip())  # where the user postgres may go
-    shutil.chown(home, "postgres")
-    password = secrets.token_hex(8)
-    (home / "pw").write_text(password)
-    shutil.chown(home / "pw", "postgres")
-
-    def do(name: str, *words: str) -> None:
-        command = ["runuser", "-u", "postgres", "--", BINARIES[-1] / name, "-D", home / "data", *words]
-        subprocess.run(command, cwd="/", check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    do("initdb", "-U", "postgres", "--auth=scram-sha-256", f"--pwfile={home / 'pw'}", "-E", "UTF8", "-N")
-    options = f"-p {worker_port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={home} -c fsync=off"
-    do("pg_ctl", "-w", "-l", str(home / "log"), "-o", options, "start")
-    try:
-        yield f"postgresql://postgres:{quote(password)}@127.0.0.1:{worker_port}"
-    finally:
-        do("pg_ctl", "-m", "fast", "stop")
-        shutil.rmtree(home)
-
-
-@pytest.fixture(scope="module")
-def worker_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'store.db'}"
-    server: str = request.getfixturevalue("server")
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"create database {name}")  # type: ignore[call-overload]  # the name is ours
-    return f"{server}/{name}"
 
 
 @pytest.fixture
@@ -188,11 +135,11 @@ def test_one_process_decides_on_a_store_and_the_next_takes_over_when_it_is_kille
         process.stdout.close()
 
 
-def test_a_lease_whose_connection_the_server_ended_is_noticed(server: str) -> None:
-    with Store.open(f"{server}/postgres") as store:
+def test_a_lease_whose_connection_the_server_ended_is_noticed(postgresql: str) -> None:
+    with Store.open(f"{postgresql}/postgres") as store:
         lease = store.lease()
         assert lease is not None
-        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:
             connection.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and granted")
         with pytest.raises(StoreUnavailable, match="lease"):
             lease.check()
@@ -235,11 +182,11 @@ def test_a_server_that_is_not_there_is_a_sentence_without_the_password() -> None
     assert "verysecret" not in str(failure.value)
 
 
-def test_a_server_that_goes_away_is_a_sentence(server: str, make_event) -> None:
+def test_a_server_that_goes_away_is_a_sentence(postgresql: str, make_event) -> None:
     name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+    with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:
         connection.execute(f"create database {name}")  # type: ignore[call-overload]  # the name is ours
-        with Store.open(f"{server}/{name}") as store:
+        with Store.open(f"{postgresql}/{name}") as store:
             store.append((), [make_event()])
             connection.execute(f"drop database {name} with (force)")  # type: ignore[call-overload]
             with pytest.raises(StoreUnavailable, match="does not answer"), explained_failures():

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from conftest import EAST, NOON, WEST
+from futian import EAST, NOON, WEST
 from sqlalchemy import delete
-from test_stores import either, server, url, worker_port  # noqa: F401  # fixtures
+from test_stores import either  # noqa: F401  # fixture
 
 from dispatcher.access.account import SESSION_IDLE, SESSION_LONGEST, Account, Key
 from dispatcher.access.principal import Reach, Role
@@ -152,7 +152,7 @@ def test_cases_pictures_counts_and_events_are_narrowed_to_a_scope(either, make_c
     assert either.picture_in(PICTURE, scope(EAST))
 
 
-def test_a_store_from_before_there_were_scopes_is_brought_up_to_date_when_opened(url, make_event):  # noqa: F811
+def test_a_store_from_before_there_were_scopes_is_brought_up_to_date_when_opened(url, make_event):
     with Store.open(url) as store:
         store.append((), [make_event()])
         with store._writer.begin() as connection:  # as an older version left it

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from postgres import postgresql, store_url  # noqa: F401  # fixtures
 from town import DUTY, town
 
 from dispatcher.area import Areas
@@ -21,7 +20,7 @@ def areas() -> Areas:
 
 
 @pytest.fixture
-def store(store_url: str) -> Iterator[Store]:  # noqa: F811
+def store(store_url: str) -> Iterator[Store]:
     with Store.open(store_url) as opened:
         yield opened
 
