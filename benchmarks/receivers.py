@@ -11,6 +11,7 @@ import hmac
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -106,7 +107,7 @@ class Machine:
         return self.verdict
 
 
-class Robot:
+class Robot(ABC):
     """What the three vendors' servers have in common: an error is HTTP 200 with a code; messages are kept.
 
     `clock` may run faster than time, so that a test of a minute's limit does not take minutes.
@@ -150,9 +151,9 @@ class Robot:
         self.messages.append(body)
         return 0, self.ok
 
+    @abstractmethod
     def check(self, path: str, body: dict[str, Any], raw: bytes, now: float) -> tuple[int, str] | None:
         """What the vendor would find wrong."""
-        raise NotImplementedError
 
 
 class WeComRobot(Robot):

@@ -17,13 +17,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from jiexun.demo import SAMPLE
+from jiexun.privacy import gate
 from jiexun.report import console
 from jiexun.settings import Settings
 from models.card import ModelUnusable, shipped_models
 from vision.engine import cores
 from vision.engine_onnxruntime import OnnxRuntimeEngine
 from vision.engines import chosen
-from vision.privacy import FaceBlur, PrivacyUnavailable
+from vision.privacy import PrivacyUnavailable
 
 RUNTIME = ("numpy", "opencv-python", "onnxruntime", "fastapi", "uvicorn", "sqlalchemy", "shapely", "h3", "scipy")
 TRAINING = ("ultralytics", "torch", "onnx")
@@ -36,7 +37,7 @@ def doctor_report(settings: Settings) -> dict[str, Any]:
         *(_package(name, required=True) for name in RUNTIME),
         _opencv(),
         *_models(),
-        _privacy(),
+        _privacy(settings),
         _writable(settings.data),
         _check("sample drive", (SAMPLE / "frames.csv").is_file(), str(SAMPLE), "run from a clone of the project"),
         *(_package(name, required=False) for name in TRAINING),
@@ -112,13 +113,13 @@ def _models() -> list[dict[str, Any]]:
     return checks
 
 
-def _privacy() -> dict[str, Any]:
+def _privacy(settings: Settings) -> dict[str, Any]:
     try:
-        FaceBlur()
+        gate(settings)()
     except PrivacyUnavailable as error:
-        remedy = "without it no evidence picture is stored: put models/privacy back"
-        return _check("face blur", False, str(error), remedy)
-    return _check("face blur", True, "works", "")
+        remedy = "without it no evidence picture is stored: put models/privacy back, or set the key"
+        return _check("privacy gate", False, str(error), remedy)
+    return _check("privacy gate", True, "faces, heads and plates are covered", "")
 
 
 def _writable(folder: Path) -> dict[str, Any]:
