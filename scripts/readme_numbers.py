@@ -1,7 +1,7 @@
 """Writes the number blocks of both READMEs from what was measured: `python scripts/readme_numbers.py`.
 
 Between `<!-- numbers:NAME -->` and `<!-- /numbers -->` stands what models/streetscape-v1/measured.toml and
-benchmarks/results/hotpath.json say. With `--check` nothing is written and the exit status says whether it would be.
+the files in benchmarks/results/ say. With `--check` nothing is written and the exit status says whether it would be.
 """
 
 from __future__ import annotations
@@ -76,6 +76,38 @@ def hotpath(result: dict[str, Any], *, chinese: bool) -> str:
     return "\n".join([*lines, "", text])
 
 
+def latency(result: dict[str, Any], *, chinese: bool) -> str:
+    """Milliseconds by load of the default arrangement."""
+    first = (
+        "到达速率 / 饱和速率 | p50 毫秒 | p95 | p99 | 拒收 | 内存变化"
+        if chinese
+        else ("offered load / saturation | p50 ms | p95 | p99 | refused | memory")
+    )
+    lines = [f"| {first} |", "|---|---|---|---|---|---|"]
+    for row in result["arrangements"]["default"]["loads"]:
+        times = " | ".join(f"{row[key]:.0f}" for key in ("p50_ms", "p95_ms", "p99_ms"))
+        lines.append(f"| {row['load']:g} | {times} | {row['refused']:.0%} | {row['rss_growth_mb']:+.1f} MB |")
+    saturation = result["arrangements"]["default"]["saturation_fps"]
+    machine, cores, engine, date = (result[key] for key in ("processor", "cores", "engine", "date"))
+    told = (
+        f"1080p，{machine}，{cores} 核，{engine}，{date}；饱和速率 {saturation:.0f} 张/秒。"
+        if chinese
+        else f"1080p, {machine}, {cores} cores, {engine}, {date}; saturated at {saturation:.0f} pictures/s."
+    )
+    return "\n".join([*lines, "", told])
+
+
+def memory(result: dict[str, Any], *, chinese: bool) -> str:
+    """Whether memory stays flat, in one sentence."""
+    first, last, many = result["rss_first_mb"], result["rss_last_mb"], f"{result['frames']:,}"
+    machine, cores, date = (result[key] for key in ("processor", "cores", "date"))
+    if chinese:
+        return (
+            f"连续处理 {many} 张图片，常驻内存由 {first:.0f} MB 变为 {last:.0f} MB（{machine}，{cores} 核，{date}）。"
+        )
+    return f"Over {many} pictures memory went from {first:.0f} to {last:.0f} MB ({machine}, {cores} cores, {date})."
+
+
 def filled(text: str, name: str, block: str) -> str:
     """`text` with the block between the markers of that name."""
     pattern = rf"(<!-- numbers:{name} -->\n).*?(\n<!-- /numbers -->)"
@@ -87,13 +119,16 @@ def filled(text: str, name: str, block: str) -> str:
 
 def main() -> None:
     measured = tomllib.loads((ROOT / "models/streetscape-v1/measured.toml").read_text(encoding="utf8"))
-    result = json.loads((ROOT / "benchmarks/results/hotpath.json").read_text(encoding="utf8"))
+    results = ROOT / "benchmarks/results"
+    blocks = {"hotpath": hotpath, "latency": latency, "memory": memory}
+    found = {name: json.loads((results / f"{name}.json").read_text(encoding="utf8")) for name in blocks}
     stale = []
     for page, chinese in (("README.md", False), ("README.zh-CN.md", True)):
         path = ROOT / page
         before = path.read_text(encoding="utf8")
         text = filled(before, "accuracy", accuracy(measured, chinese=chinese))
-        text = filled(text, "hotpath", hotpath(result, chinese=chinese))
+        for name, block in blocks.items():
+            text = filled(text, name, block(found[name], chinese=chinese))
         if text != before:
             stale.append(page)
             if "--check" not in sys.argv:

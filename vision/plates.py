@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 
 from vision.detections import Detections
 from vision.postprocess import suppressed
-from vision.regions import PRIVACY, Boxes, Image, Net, released
+from vision.regions import PRIVACY, Boxes, Image, Net, fitted, released
 
 WIDTH, HEIGHT = 320, 240  # of the net's input
 STRIDES = {8: (10, 16, 24), 16: (32, 48), 32: (64, 96), 64: (128, 192, 256)}  # of its priors, and their sizes
 CORNERS = (4, 6, 10, 12)  # columns of `loc` with the offsets of a plate's corners; x, then y
 VARIANCE = 0.1
-WINDOWS = (
-    640.0,
-)  # widths of the windows that cover the picture, pixels: plates from about 16 pixels high; see docs/privacy.md
+WINDOW = 640.0  # width of the windows that cover the picture, pixels as stored: plates of some 16 up; docs/privacy.md
 STEP = 0.6  # of a window's size, to the next
 WIDEST = 0.4  # of a window: what is wider is a bin, a board or a bus, not a plate
 SHAPES = (1.2, 6.0)  # width to height of a plate's upright box: two rows to one row
@@ -40,9 +38,11 @@ class PlateFinder:
 
     def __call__(self, image: Image, vehicles: Boxes) -> Boxes:
         """One box a plate. Raises PrivacyUnavailable."""
-        windows = [*covering(image.shape[1], image.shape[0]), *(around(box) for box in vehicles.tolist())]
-        found = [self._in(image, window) for window in windows]
-        boxes = np.vstack([np.zeros((0, 5), np.float32), *found])
+        stored, scale = fitted(image)  # a plate too small in what is kept need not be found in what is not
+        spread = [self._in(stored, window) for window in covering(stored.shape[1], stored.shape[0])]
+        near = [self._in(image, around(box)) for box in vehicles.tolist()]
+        whole = np.vstack(spread) / np.array([scale] * 4 + [1], np.float32)
+        boxes = np.vstack([whole, *near])
         label = np.zeros(len(boxes), np.int64)
         return suppressed(Detections(boxes[:, :4], boxes[:, 4], label), SAME).xyxy
 
@@ -82,13 +82,9 @@ def upright(loc: Floats, prior: Floats) -> Floats:
 
 
 def covering(width: int, height: int) -> list[tuple[float, float, float]]:
-    """Windows (left, top, width) that cover a picture, at each of WINDOWS."""
-    found = []
-    for wide in WINDOWS:
-        high = wide * HEIGHT / WIDTH
-        lefts, tops = _starts(width, wide), _starts(height, high)
-        found += [(left, top, wide) for top in tops for left in lefts]
-    return found
+    """Windows (left, top, width) that cover a picture."""
+    lefts, tops = _starts(width, WINDOW), _starts(height, WINDOW * HEIGHT / WIDTH)
+    return [(left, top, WINDOW) for top in tops for left in lefts]
 
 
 def _starts(length: int, window: float) -> list[float]:

@@ -13,13 +13,12 @@ import numpy as np
 
 from vision.bystanders import StreetFinder
 from vision.faces import FaceFinder as FaceFinder
-from vision.regions import MARGIN, Boxes, Finder, Image
+from vision.regions import EVIDENCE_PX, MARGIN, Boxes, Finder, Image, fitted
 from vision.regions import PrivacyUnavailable as PrivacyUnavailable
 
 KEY = b"jiexun evidence"  # not secret: what makes the mosaic irreversible is the averaging, the noise comes on top
 BLOCKS = 4  # across the longer side of an enlarged box, not three across the face itself: too few to tell who it is
 NOISE = 20.0  # 1 sigma, grey levels, added to each block's mean
-EVIDENCE_PX = 1280  # longest side of stored evidence
 QUALITY = 85
 
 
@@ -79,11 +78,8 @@ def encode_evidence(image: Image, *, longest_px: int = EVIDENCE_PX, quality: int
 
     Blur first. Raises PrivacyUnavailable when the picture cannot be encoded.
     """
-    scale = min(1.0, longest_px / max(image.shape[:2]))
-    if scale < 1.0:
-        size_wh = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-        image = np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8)
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    stored, scale = fitted(image, longest_px)
+    done, data = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not done:
         raise PrivacyUnavailable("the picture cannot be encoded")
     return data.tobytes(), scale

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from models.card import MODELS, ModelUnusable, checked_bytes
 
 PRIVACY = MODELS / "privacy"
 MARGIN = 0.25  # what is covered reaches beyond its box by about this fraction of its size: hair, ears, chin
+EVIDENCE_PX = 1280  # longest side of stored evidence
 
 Image = NDArray[np.uint8]  # (H, W, 3), BGR
 Boxes = NDArray[np.float32]  # (N, 4) x1, y1, x2, y2 in pixels
@@ -33,6 +35,15 @@ class Finder(Protocol):
 
 def none() -> Boxes:
     return np.zeros((0, 4), np.float32)
+
+
+def fitted(image: Image, longest_px: int = EVIDENCE_PX) -> tuple[Image, float]:
+    """The picture at the size it is stored in, and the scale that took it there: stored px = picture px * scale."""
+    scale = min(1.0, longest_px / max(image.shape[:2]))
+    if scale == 1.0:
+        return image, scale
+    size_wh = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return np.asarray(cv2.resize(image, size_wh, interpolation=cv2.INTER_AREA), np.uint8), scale
 
 
 def released(folder: Path, what: str) -> tuple[dict[str, Any], bytes]:

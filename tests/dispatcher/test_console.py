@@ -180,14 +180,15 @@ def test_the_box_lies_where_the_evidence_says(page, store, make_case, make_event
     store.append((), [make_event(case=make_case(evidence=picture))])
     page.click("li[data-case=case-1] a")
     page.wait_for_selector("#detail .picture rect.over")
-    image = page.locator("#detail .picture img").bounding_box()
-    box = page.locator("#detail .picture rect.over").bounding_box()
-    part = [
-        (box["x"] - image["x"]) / image["width"],
-        (box["y"] - image["y"]) / image["height"],
-        box["width"] / image["width"],
-        box["height"] / image["height"],
-    ]
+    page.wait_for_function("document.querySelector('#detail .picture img').complete")
+    part = page.evaluate(  # both in one breath: what loads above them moves them
+        """() => {
+            const [image, box] = ["img", "rect.over"].map((what) =>
+                document.querySelector("#detail .picture " + what).getBoundingClientRect());
+            return [(box.x - image.x) / image.width, (box.y - image.y) / image.height,
+                    box.width / image.width, box.height / image.height];
+        }"""
+    )
     assert part == pytest.approx([160 / 640, 90 / 360, 160 / 640, 180 / 360], abs=0.02)  # the line has a width
 
 
