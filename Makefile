@@ -17,7 +17,7 @@ demo: install ## replay the sample drive and open the duty officer's page at htt
 	@$(BIN)/jiexun demo
 
 test: dev ## run every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: dev ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
