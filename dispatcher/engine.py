@@ -14,7 +14,7 @@ import h3
 from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
 from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
-from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
+from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, same_bank, spread_m
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
 from dispatcher.work.action import Action
@@ -185,7 +185,7 @@ class Engine:
 
     def _match(self, sighting: Sighting, matter: str) -> Place | None:
         """The known place that a sighting is most probably of."""
-        reach = min(FARTHEST_M, 12.0 + 3.0 * float(matrix(sighting.covariance_m2).trace()) ** 0.5)
+        reach = min(FARTHEST_M, 12.0 + 3.0 * spread_m(sighting.covariance_m2))
         scores = {}
         for id in self._grid.near(matter, sighting.lat, sighting.lon, reach):
             now = self._places[id].now

@@ -67,6 +67,7 @@ class MemoryBus:
         self._paused: set[Partition] = set()
         self._changes: list[Change] = []
         self._waiting: deque[Record] = deque()
+        self._waiting_bytes = 0
         self._max_in_flight = max_in_flight
         if read:
             for topic in read:
@@ -98,16 +99,18 @@ class MemoryBus:
         limit = self._broker.limits[record.topic]
         if record.size > limit:
             raise TooLarge(f"a record of {record.size} bytes: topic {record.topic} takes up to {limit}")
-        if self._waiting and record.size + sum(other.size for other in self._waiting) > self._max_in_flight:
+        if self._waiting and record.size + self._waiting_bytes > self._max_in_flight:
             if not self._broker.answers:
                 raise Full(f"{len(self._waiting)} records wait for the broker", RETRY_S)
             self.flush()
         self._waiting.append(record)
+        self._waiting_bytes += record.size
 
     def flush(self, wait_s: float = 30.0) -> None:
         self._broker.check()
         while self._waiting:
             record = self._waiting.popleft()
+            self._waiting_bytes -= record.size
             places = self._broker.partitions(record.topic)
             place = places[zlib.crc32(record.key or b"") % len(places)]
             log = self._broker.logs[place]

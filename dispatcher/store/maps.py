@@ -10,11 +10,11 @@ from typing import Any
 
 import h3
 from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import State
 from dispatcher.store import tables
+from dispatcher.store.bulk import upsert_rows
 from dispatcher.store.map_tables import case_map, looks
 from dispatcher.store.rows import Document, StoredCase, StoredEvent
 from dispatcher.store.seen_by import visible
@@ -101,10 +101,8 @@ class Maps:
 def place(connection: Connection, last: Mapping[str, StoredEvent], first: Mapping[str, int]) -> None:
     """Bring `case_map` up to the last event of each case; `first` is the seq of a case's first one."""
     rows = [_placed(event.document) | {"case": case, "seq": first[case]} for case, event in last.items()]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(case_map)
-    more = {name: new.excluded[name] for name in ("lat", "lon", "cell", "first_seen_at", "last_seen_at")}
-    connection.execute(new.on_conflict_do_update(index_elements=[case_map.c.case], set_=more), rows)
+    moved = ("lat", "lon", "cell", "first_seen_at", "last_seen_at")
+    upsert_rows(connection, case_map, rows, ["case"], lambda given: {name: given[name] for name in moved})
 
 
 def _placed(document: Document) -> dict[str, Any]:
@@ -125,11 +123,7 @@ def looked(connection: Connection, inputs: Iterable[Envelope]) -> None:
         if envelope.type == PASS_TYPE:
             total.update(dict(_looks_of(envelope)))
     rows = [{"day": day, "cell": cell, "milli": milli} for (day, cell), milli in sorted(total.items())]
-    if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        new = dialect.insert(looks)
-        more = {"milli": looks.c.milli + new.excluded.milli}
-        connection.execute(new.on_conflict_do_update(index_elements=[looks.c.day, looks.c.cell], set_=more), rows)
+    upsert_rows(connection, looks, rows, ["day", "cell"], lambda given: {"milli": looks.c.milli + given.milli})
 
 
 def look_again(connection: Connection) -> None:

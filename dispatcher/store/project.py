@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, select
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
 from dispatcher.store import maps, seen_by, shelf, tables
+from dispatcher.store.bulk import insert_rows, update_rows
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
 PAGE = 500  # cases asked for in one statement
@@ -55,7 +56,7 @@ class _Row:
     def values(self, id: str) -> dict[str, Any]:
         document = self.document
         return {
-            "key": id,
+            "id": id,
             "state": document["state"],
             "matter": document["matter"],
             "area": self.area,
@@ -82,8 +83,7 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
     seen_by.belong(connection, [(uri, event.case) for event in events if (uri := _picture(event))])
     shelf.place(connection, [_move(row, sights[case]) for case, row in rows.items()])
     alerts = [_alert(event, recipient) for event in events for recipient in dict.fromkeys(event.recipients)]
-    if alerts:
-        connection.execute(insert(tables.alerts), alerts)
+    insert_rows(connection, tables.alerts, alerts)
 
 
 def _rows(connection: Connection, cases: Sequence[str]) -> dict[str, _Row]:
@@ -97,14 +97,9 @@ def _rows(connection: Connection, cases: Sequence[str]) -> dict[str, _Row]:
 
 
 def _keep(connection: Connection, rows: Mapping[str, _Row]) -> None:
-    known = [row.values(id) for id, row in rows.items() if row.before is not None]
-    new = [(row.values(id) | {"id": id, "first": row.first}) for id, row in rows.items() if row.before is None]
-    if known:
-        names = known[0].keys() - {"key"}
-        one = update(tables.cases).where(tables.cases.c.id == bindparam("key"))
-        connection.execute(one.values({name: bindparam(name) for name in names}), known)
-    if new:
-        connection.execute(insert(tables.cases), [{n: v for n, v in row.items() if n != "key"} for row in new])
+    update_rows(connection, tables.cases, [r.values(id) for id, r in rows.items() if r.before is not None], ["id"])
+    new = [row.values(id) | {"first": row.first} for id, row in rows.items() if row.before is None]
+    insert_rows(connection, tables.cases, new)
 
 
 def _move(row: _Row, sight: seen_by.Sight) -> shelf.Move:

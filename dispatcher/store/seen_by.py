@@ -15,20 +15,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
-    bindparam,
-    delete,
     exists,
     false,
-    insert,
     or_,
     select,
     true,
-    update,
 )
 
 from dispatcher.access.scope import Scope
 from dispatcher.store import tables
 from dispatcher.store.access_tables import pictures, seen_by
+from dispatcher.store.bulk import delete_rows, insert_rows, update_rows
 
 PAGE = 500  # cases asked for in one statement
 
@@ -52,19 +49,14 @@ def show(connection: Connection, told: Mapping[str, set[str]], owners: Mapping[s
         owner = owners.get(case)
         if owner is not None:
             want.setdefault(owner, False)
-        gone += [{"c": case, "a": area} for area in areas.keys() - want.keys()]
+        gone += [{"case": case, "area": area} for area in areas.keys() - want.keys()]
         come += [{"case": case, "area": area, "told": want[area]} for area in sorted(want.keys() - areas.keys())]
-        heard += [{"c": case, "a": a} for a in sorted(areas.keys() & want.keys()) if want[a] and not areas[a]]
+        both = sorted(areas.keys() & want.keys())
+        heard += [{"case": case, "area": a, "told": True} for a in both if want[a] and not areas[a]]
         sights[case] = Sight(frozenset(areas), frozenset(want))
-    one = and_(seen_by.c.case == bindparam("c"), seen_by.c.area == bindparam("a"))
-    for statement, values in (
-        (delete(seen_by).where(one), gone),
-        (update(seen_by).where(one).values(told=True), heard),
-    ):
-        if values:
-            connection.execute(statement, values)
-    if come:
-        connection.execute(insert(seen_by), come)
+    delete_rows(connection, seen_by, gone)
+    update_rows(connection, seen_by, heard, ["case", "area"])
+    insert_rows(connection, seen_by, come)
     return sights
 
 
@@ -73,8 +65,7 @@ def belong(connection: Connection, found: Iterable[tuple[str, str]]) -> None:
     pairs = sorted(set(found))
     known = {(row.name, row.case) for row in _rows(connection, pictures.c.name, [name for name, _ in pairs])}
     new = [{"name": name, "case": case} for name, case in pairs if (name, case) not in known]
-    if new:
-        connection.execute(insert(pictures), new)
+    insert_rows(connection, pictures, new)
 
 
 def _rows(connection: Connection, column: Column[str], values: Sequence[str]) -> Iterator[Any]:

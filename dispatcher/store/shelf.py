@@ -7,7 +7,7 @@ shelf gives a page; what is asked beyond area and state is looked at on the way,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -16,11 +16,8 @@ from sqlalchemy import (
     Connection,
     Subquery,
     and_,
-    bindparam,
-    delete,
     exists,
     func,
-    insert,
     select,
     union,
     union_all,
@@ -28,6 +25,7 @@ from sqlalchemy import (
 
 from dispatcher.access.scope import Scope, above
 from dispatcher.store import tables
+from dispatcher.store.bulk import delete_rows, insert_rows
 from dispatcher.store.rows import CaseFilter, Document
 from dispatcher.store.seen_by import visible
 from dispatcher.store.shelf_tables import shelf
@@ -65,6 +63,9 @@ class Facts:
         )
 
 
+FACTS = tuple(field.name for field in fields(Facts))
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A case that stood on some shelves, if on any, and is to stand on others, or elsewhere on them."""
@@ -91,13 +92,13 @@ def stems(areas: Iterable[str]) -> list[str]:
 
 def place(connection: Connection, moves: Sequence[Move]) -> None:
     """Bring the shelves up to where cases have moved."""
-    gone = [{"s": s, "r": move.before[0]} for move in moves if move.before for s in stems(move.before[1])]
-    come = [{"stem": stem} | asdict(move.facts) for move in moves for stem in stems(move.areas)]
-    if gone:
-        one = and_(shelf.c.stem == bindparam("s"), shelf.c.raised == bindparam("r"))
-        connection.execute(delete(shelf).where(one), gone)
-    if come:
-        connection.execute(insert(shelf), come)
+    gone = [{"stem": s, "raised": move.before[0]} for move in moves if move.before for s in stems(move.before[1])]
+    come = []
+    for move in moves:
+        row = {name: getattr(move.facts, name) for name in FACTS}
+        come += [{"stem": stem, **row} for stem in stems(move.areas)]
+    delete_rows(connection, shelf, gone)
+    insert_rows(connection, shelf, come)
 
 
 def page(connection: Connection, where: CaseFilter) -> Page:

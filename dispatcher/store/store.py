@@ -20,6 +20,7 @@ from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
 from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
+from dispatcher.store.bulk import delete_rows, insert_rows
 from dispatcher.store.channels import Channels
 from dispatcher.store.database import connect, writer
 from dispatcher.store.deliveries import Deliveries, post
@@ -86,17 +87,14 @@ class Store:
         with self.writing() as connection:
             fresh = _new(connection, tables.inputs, inputs)
             maps.looked(connection, fresh)
-            if fresh:
-                rows = [{"id": envelope.id, "line": envelope.dumps()} for envelope in fresh]
-                connection.execute(insert(tables.inputs), rows)
+            rows = [{"id": envelope.id, "line": envelope.dumps()} for envelope in fresh]
+            insert_rows(connection, tables.inputs, rows)
             new = _new(connection, tables.events, events)
             project(connection, _logged(connection, new))
             posted = [letter for event in new for letter in letters(event)]
-            if posted:
-                connection.execute(insert(tables.outbox), [_posted(letter) for letter in posted])
+            insert_rows(connection, tables.outbox, [_posted(letter) for letter in posted])
             post(connection, posted)
-            for anchor in anchors:
-                _keep_anchor(connection, anchor)
+            _keep_anchors(connection, anchors)
         return len(new)
 
     @contextmanager
@@ -306,6 +304,7 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
     """Append to the log. The write lock keeps the numbers in a row; they are asked for, not guessed."""
     if not events:
         return []
+    documents = [event.document() for event in events]
     rows: list[dict[str, Any]] = [
         {
             "id": event.id,
@@ -313,24 +312,25 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
             "event": event.event,
             "at": rfc3339(event.at),
             "recipients": dumps(list(event.recipients)),
-            "document": dumps(event.document()),
+            "document": dumps(document),
         }
-        for event in events
+        for event, document in zip(events, documents, strict=True)
     ]
-    connection.execute(insert(tables.events), rows)
+    insert_rows(connection, tables.events, rows)
     seqs: dict[str, int] = {}
     ids = [event.id for event in events]
     for start in range(0, len(ids), PAGE):
         query = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.id.in_(ids[start : start + PAGE]))
         seqs |= {row.id: row.seq for row in connection.execute(query)}
-    made = zip(rows, events, strict=True)
+    made = zip(rows, events, documents, strict=True)
     return [
-        StoredEvent(**(row | {"seq": seqs[event.id], "recipients": event.recipients, "document": event.document()}))
-        for row, event in made
+        StoredEvent(**(row | {"seq": seqs[event.id], "recipients": event.recipients, "document": document}))
+        for row, event, document in made
     ]
 
 
-def _keep_anchor(connection: Connection, anchor: Anchor) -> None:
-    id = anchor.sightings[0]
-    connection.execute(delete(tables.objects).where(tables.objects.c.id == id))
-    connection.execute(insert(tables.objects).values(id=id, kind=anchor.kind, document=dumps(anchor.document())))
+def _keep_anchors(connection: Connection, anchors: Sequence[Anchor]) -> None:
+    last = {anchor.sightings[0]: anchor for anchor in anchors}
+    rows = [{"id": id, "kind": anchor.kind, "document": dumps(anchor.document())} for id, anchor in last.items()]
+    delete_rows(connection, tables.objects, [{"id": id} for id in last])
+    insert_rows(connection, tables.objects, rows)
