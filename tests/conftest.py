@@ -25,8 +25,9 @@ COLUMNS = ("file", "time", "lat", "lon", "speed_mps", "heading_deg", "accuracy_m
 Row = dict[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def sample_rows() -> list[Row]:
+    """Each test's own: some change them."""
     with (SAMPLE / "frames.csv").open(encoding="utf8", newline="") as file:
         return list(csv.DictReader(file))
 
