@@ -1,7 +1,7 @@
 """Mounting: how a frame's camera is mounted, as its publisher says in headers beside the frame.
 
-`ce_hfovdeg`, `ce_heightm`, `ce_pitchdeg`, `ce_yawdeg` and so on are the fields of cameras.toml. They are optional: without
-them the camera is one that the reader knows by its name.
+`ce_hfovdeg`, `ce_heightm`, `ce_pitchdeg`, `ce_yawdeg` and so on are the fields of cameras.toml. They are optional:
+without them the camera is one that the reader knows by its name.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from ingest.geo import Floats
 
 XY = TypeVar("XY", float, Floats)  # one coordinate, or an array of them
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
     """A camera on a level vehicle: a pinhole, with radial distortion after Brown where it is told."""
