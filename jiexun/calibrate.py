@@ -148,8 +148,8 @@ def _notes(one: Calibration) -> Iterator[str]:
 
 
 def _print(found: Sequence[Calibration]) -> None:
-    table = Table(title="相机标定 camera calibration", title_justify="left", header_style="bold")
-    for heading in ("车辆\nvehicle", "相机\ncamera"):
+    table = Table(title="摄像头标定 camera calibration", title_justify="left", header_style="bold")
+    for heading in ("车辆\nvehicle", "摄像头\ncamera"):
         table.add_column(heading, overflow="fold")
     for heading in (
         "俯仰 °\npitch",

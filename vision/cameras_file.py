@@ -62,7 +62,7 @@ def _with_table(lines: list[str], start: int, fields: Mapping[str, float]) -> li
         found = re.match(r"^(\s*)([A-Za-z0-9_]+)(\s*=\s*)([^#]*?)(\s*#.*)?$", line)
         if found and found[2] in missing:
             table[i] = f"{found[1]}{found[2]}{found[3]}{missing.pop(found[2])}{found[5] or ''}"
-    last = max(i for i, line in enumerate(table) if line.strip())
+    last = max(i for i, line in enumerate(table) if line.strip() and not line.lstrip().startswith("#"))
     table[last + 1 : last + 1] = [f"{name} = {value}" for name, value in missing.items()]
     return lines[:start] + table + lines[end:]
 

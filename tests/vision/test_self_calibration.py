@@ -92,9 +92,7 @@ def test_a_front_camera_lies_within_four_sigmas_of_what_a_straight_drive_tells(
 
 
 @settings(max_examples=6, deadline=None)
-@given(
-    seed=st.integers(0, 10**6), side=st.sampled_from([-90.0, 90.0]), yaw=st.floats(-8, 8), roll=st.floats(-3, 3)
-)
+@given(seed=st.integers(0, 10**6), side=st.sampled_from([-90.0, 90.0]), yaw=st.floats(-8, 8), roll=st.floats(-3, 3))
 def test_a_side_camera_tells_yaw_and_roll_and_no_pitch(seed: int, side: float, yaw: float, roll: float) -> None:
     true = Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-3.5, yaw_deg=side + yaw, roll_deg=roll)
     found = drive(seed, true, replace(true, pitch_deg=-2.0, yaw_deg=side, roll_deg=0.0))
