@@ -21,6 +21,8 @@ MOUNTING = {  # header -> field of a camera
     "ce_k2": "k2",
     "ce_pitchsigmadeg": "pitch_sigma_deg",
     "ce_yawsigmadeg": "yaw_sigma_deg",
+    "ce_aheadm": "ahead_m",
+    "ce_rightm": "right_m",
 }
 NEVER_UNSAID = ("hfov_deg", "height_m", "pitch_deg", "yaw_deg")  # of these a reader has other defaults than zero
 

@@ -37,6 +37,8 @@ class Camera:
     k2: float = 0.0
     pitch_sigma_deg: float = 0.0  # how sure the mounting is, beside what every vehicle nods
     yaw_sigma_deg: float = 0.0
+    ahead_m: float = 0.0  # the lens from the antenna of the receiver, along the vehicle ...
+    right_m: float = 0.0  # ... and across it
 
     def focal_px(self, width_px: int) -> float:
         """Of the lens's middle. The edges of the picture are `hfov_deg` apart also through a lens that distorts."""
@@ -44,6 +46,10 @@ class Camera:
         if self.k1 == 0 == self.k2:
             return width_px / 2 / edge
         return width_px / 2 / (edge * _stretch(edge * edge, self.k1, self.k2))
+
+    def lens_enu(self, heading_deg: float) -> Floats:
+        """(2,) east and north of the lens from the antenna, metres."""
+        return ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg)[0]
 
     @property
     def is_plain(self) -> bool:
@@ -102,6 +108,8 @@ LIMITS = {
     "k2": (-1.0, 1.0),
     "pitch_sigma_deg": (0.0, 10.0),
     "yaw_sigma_deg": (0.0, 10.0),
+    "ahead_m": (-20.0, 20.0),
+    "right_m": (-3.0, 3.0),
 }
 CORNER = 1.2  # of a picture of 3:2, from its middle, in halves of its width
 

@@ -37,7 +37,7 @@ class Spots:
     keep: np.ndarray  # (N,) indices into the boxes given: those near enough to place
     enu: Floats  # (N, 2) east and north of the vehicle's position, metres
     covariance: Floats  # (N, 2, 2) m², without the vehicle's own position error
-    range_m: Floats  # (N,)
+    range_m: Floats  # (N,) from the lens
 
 
 def geotag(xyxy: Floats, size_wh: tuple[int, int], camera: Camera, fix: Fix) -> Spots:
@@ -144,9 +144,13 @@ def _more(covariance: Symmetric, direction: tuple[float, float], along_m: float,
 def _on_ground(keep: np.ndarray, road: Floats, covariance: Floats, camera: Camera, fix: Fix) -> Spots:
     reach = np.hypot(road[:, 0], road[:, 1])
     if fix.heading_deg is None:  # somewhere around the vehicle, at that distance
-        around = (reach**2 / 2)[:, None, None] * np.eye(2) + covariance
+        lever2 = camera.ahead_m**2 + camera.right_m**2
+        around = ((reach**2 + lever2) / 2)[:, None, None] * np.eye(2) + covariance
         return Spots(keep, np.zeros_like(road), around, reach)
     bearing = math.radians(fix.heading_deg + camera.yaw_deg)
     sin, cos = math.sin(bearing), math.cos(bearing)
     turn = np.array([[sin, cos], [cos, -sin]])  # columns: where forward and right point
-    return Spots(keep, road @ turn.T, turn @ covariance @ turn.T, reach)
+    enu = road @ turn.T
+    if camera.ahead_m or camera.right_m:
+        enu = enu + camera.lens_enu(fix.heading_deg)
+    return Spots(keep, enu, turn @ covariance @ turn.T, reach)

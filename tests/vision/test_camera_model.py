@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from streets import SIZE_WH, pixels
 
 from ingest.frame import Fix
+from ingest.geo import latlon_from_offset
 from ingest.mounting import mounting_headers, parse_mounting
 from ingest.record import Record
 from vision.camera import DEFAULT_CAMERAS, Camera, camera_of, picture_from_road, read_cameras, road_from_picture
 from vision.geotag import geotag
+from vision.look import looked_cells
 
 PLAIN = Camera(hfov_deg=90.0, height_m=1.6, pitch_deg=-4.0, yaw_deg=0.0)
 BENT = replace(PLAIN, roll_deg=3.0, k1=-0.12, k2=0.015)
@@ -99,3 +101,25 @@ def test_the_headers_of_a_frame_carry_all_of_a_mounting() -> None:
     read = parse_mounting(Record(topic="frames", key=None, value=b"", headers=headers))
     expected = replace(PLAIN, pitch_deg=0.0, roll_deg=3.0, k1=-0.12, pitch_sigma_deg=0.2, yaw_sigma_deg=0.3)
     assert camera_of("front", read, {}) == expected
+
+
+def test_a_lens_ahead_of_the_antenna_moves_all_it_places_and_looked_at() -> None:
+    camera = DEFAULT_CAMERAS["right"]
+    bus = replace(camera, ahead_m=6.0, right_m=1.0)
+    east = replace(FIX, heading_deg=90.0)
+    (foot,) = picture_from_road(np.array([[8.0, 0.0]]), SIZE_WH, camera)
+    box = np.array([[foot[0] - 10, foot[1] - 40, foot[0] + 10, foot[1]]])
+    moved = geotag(box, SIZE_WH, bus, east).enu - geotag(box, SIZE_WH, camera, east).enu
+    assert moved == pytest.approx(np.array([[6.0, -1.0]]))  # ahead is east, right is south
+    shifted = latlon_from_offset(east.lat, east.lon, 6.0, -1.0)
+    there = replace(east, lat=shifted[0], lon=shifted[1])
+    assert looked_cells(bus, SIZE_WH, east) == looked_cells(camera, SIZE_WH, there)
+
+
+def test_without_a_heading_the_lever_makes_the_ring_wider() -> None:
+    camera = DEFAULT_CAMERAS["front"]
+    (foot,) = picture_from_road(np.array([[8.0, 0.0]]), SIZE_WH, camera)
+    box = np.array([[foot[0] - 10, foot[1] - 40, foot[0] + 10, foot[1]]])
+    somewhere = replace(FIX, heading_deg=None)
+    wider = geotag(box, SIZE_WH, replace(camera, ahead_m=6.0), somewhere).covariance
+    assert wider - geotag(box, SIZE_WH, camera, somewhere).covariance == pytest.approx(np.array([18 * np.eye(2)]))
