@@ -30,6 +30,7 @@ from jiexun.access import answering, count_access
 from jiexun.accounts import console_app, keys_app, users_app
 from jiexun.areas import areas_app
 from jiexun.bench import bench_app
+from jiexun.calibrate import calibrate
 from jiexun.channels import channels_app
 from jiexun.deliver import deliver
 from jiexun.demo import SAMPLE, Live, split
@@ -97,6 +98,7 @@ app.command()(restore)
 app.command()(rebuild)
 app.add_typer(work_app, name="work")
 app.add_typer(audit_app, name="audit")
+app.command()(calibrate)
 app.command()(publish)
 app.command()(worker)
 app.command()(dispatch)

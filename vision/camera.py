@@ -3,6 +3,7 @@
 Frames of reference
     picture   (u, v) in pixels, right and down from the top left corner
     camera    x right, y down, z along the optical axis
+    unrolled  the camera turned back about its axis: x level, y down, z along the axis; points (x, y) at z = 1
     vehicle   (forward, right) in metres on the road, seen from the lens's foot point, along the camera's own bearing
     ground    (east, north) in metres
 """
@@ -14,23 +15,81 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from ingest.geo import Floats
 
+XY = TypeVar("XY", float, Floats)  # one coordinate, or an array of them
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Camera:
-    """A pinhole camera on a level vehicle, without distortion."""
+    """A camera on a level vehicle: a pinhole, with radial distortion after Brown where it is told."""
 
     hfov_deg: float  # horizontal field of view of the whole picture
     height_m: float  # lens above the road
     pitch_deg: float  # up is positive
     yaw_deg: float  # clockwise from the vehicle's heading
+    roll_deg: float = 0.0  # clockwise, seen from behind the camera
+    k1: float = 0.0  # distortion: a point at r from the axis shows at r * (1 + k1 r² + k2 r⁴), below 0 for a barrel
+    k2: float = 0.0
+    pitch_sigma_deg: float = 0.0  # how sure the mounting is, beside what every vehicle nods
+    yaw_sigma_deg: float = 0.0
+    ahead_m: float = 0.0  # the lens from the antenna of the receiver, along the vehicle ...
+    right_m: float = 0.0  # ... and across it
 
     def focal_px(self, width_px: int) -> float:
-        return width_px / 2 / math.tan(math.radians(self.hfov_deg) / 2)
+        """Of the lens's middle. The edges of the picture are `hfov_deg` apart also through a lens that distorts."""
+        edge = math.tan(math.radians(self.hfov_deg) / 2)
+        if self.k1 == 0 == self.k2:
+            return width_px / 2 / edge
+        return width_px / 2 / (edge * _stretch(edge * edge, self.k1, self.k2))
+
+    def lens_enu(self, heading_deg: float) -> Floats:
+        """(2,) east and north of the lens from the antenna, metres."""
+        return ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg)[0]
+
+    @property
+    def is_plain(self) -> bool:
+        """Neither rolled nor distorted: most are, and need less arithmetic."""
+        return self.roll_deg == 0 and self.k1 == 0 == self.k2
+
+    def unrolled(self, x: XY, y: XY) -> tuple[XY, XY]:
+        """The unrolled point of what shows at (x, y) from the middle of the picture, in focal lengths."""
+        if self.k1 or self.k2:
+            scale = _undistortion(x * x + y * y, self.k1, self.k2)
+            x, y = x * scale, y * scale
+        sin, cos = math.sin(math.radians(self.roll_deg)), math.cos(math.radians(self.roll_deg))
+        return x * cos - y * sin, x * sin + y * cos
+
+    def shown(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+        """Where unrolled points show. The inverse of `unrolled`; nan beyond what the distortion is told for."""
+        sin, cos = math.sin(math.radians(self.roll_deg)), math.cos(math.radians(self.roll_deg))
+        x, y = x * cos + y * sin, y * cos - x * sin
+        r2 = x * x + y * y
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = np.where(_slope(r2, self.k1, self.k2) > 0, _stretch(r2, self.k1, self.k2), np.nan)
+            return x * scale, y * scale
+
+
+def _stretch(r2: XY, k1: float, k2: float) -> XY:
+    return 1 + r2 * (k1 + r2 * k2)
+
+
+def _slope(r2: XY, k1: float, k2: float) -> XY:
+    """How fast a point moves outward in the picture as its ray does."""
+    return 1 + r2 * (3 * k1 + 5 * k2 * r2)
+
+
+def _undistortion(r2: XY, k1: float, k2: float) -> XY:
+    """What brings a shown point at r from the middle back: Newton's method, from the outside so that it converges."""
+    scale = r2 * 0 + 1.0
+    for _ in range(12):
+        inner = r2 * scale * scale
+        scale = scale - (scale * _stretch(inner, k1, k2) - 1) / _slope(inner, k1, k2)
+    return scale
 
 
 # A windscreen dashcam of a bus or taxi looks slightly down; side cameras look square across the pavement.
@@ -39,7 +98,20 @@ DEFAULT_CAMERAS = {
     "left": Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-2.0, yaw_deg=-90.0),
     "right": Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-2.0, yaw_deg=90.0),
 }
-LIMITS = {"hfov_deg": (10.0, 170.0), "height_m": (0.3, 6.0), "pitch_deg": (-60.0, 45.0), "yaw_deg": (-360.0, 360.0)}
+LIMITS = {
+    "hfov_deg": (10.0, 170.0),
+    "height_m": (0.3, 6.0),
+    "pitch_deg": (-60.0, 45.0),
+    "yaw_deg": (-360.0, 360.0),
+    "roll_deg": (-45.0, 45.0),
+    "k1": (-1.0, 1.0),
+    "k2": (-1.0, 1.0),
+    "pitch_sigma_deg": (0.0, 10.0),
+    "yaw_sigma_deg": (0.0, 10.0),
+    "ahead_m": (-20.0, 20.0),
+    "right_m": (-3.0, 3.0),
+}
+CORNER = 1.2  # of a picture of 3:2, from its middle, in halves of its width
 
 
 def read_cameras(path: Path) -> dict[str, Camera]:
@@ -60,7 +132,11 @@ def _camera(where: str, name: str, table: object) -> Camera:
         low, high = LIMITS[field]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
             raise ValueError(f"{where}: {field} must be a number from {low:g} to {high:g}, got {value!r}")
-    return Camera(**{field: float(value) for field, value in values.items()})
+    camera = Camera(**{field: float(value) for field, value in values.items()})
+    edge = CORNER * math.tan(math.radians(camera.hfov_deg) / 2)
+    if min(float(_slope(r * r, camera.k1, camera.k2)) for r in np.linspace(0, edge, 50)) <= 0:
+        raise ValueError(f"{where}: k1 and k2 fold the picture's corners inward: they are of another lens")
+    return camera
 
 
 def camera_of(name: str, told: Mapping[str, float], known: Mapping[str, Camera]) -> Camera:
@@ -93,6 +169,8 @@ def road_from_picture(
     pitch = np.radians(camera.pitch_deg if pitch_deg is None else pitch_deg)
     x = (uv[:, 0] - width / 2) / focal
     y = (uv[:, 1] - height / 2) / focal
+    if not camera.is_plain:
+        x, y = camera.unrolled(x, y)
     forward = np.cos(pitch) + y * np.sin(pitch)
     down = y * np.cos(pitch) - np.sin(pitch)
     lens_m = camera.height_m if height_m is None else height_m
@@ -111,6 +189,9 @@ def picture_from_road(road: Floats, size_wh: tuple[int, int], camera: Camera) ->
     y = road[:, 0] * math.sin(pitch) + camera.height_m * math.cos(pitch)
     with np.errstate(divide="ignore", invalid="ignore"):
         uv = np.stack([width / 2 + focal * road[:, 1] / z, height / 2 + focal * y / z], axis=1)
+        if not camera.is_plain:
+            x, y = camera.shown(road[:, 1] / z, y / z)
+            uv = np.stack([width / 2 + focal * x, height / 2 + focal * y], axis=1)
     uv[z <= 0.05] = np.nan
     return uv
 

@@ -37,7 +37,7 @@ class Spots:
     keep: np.ndarray  # (N,) indices into the boxes given: those near enough to place
     enu: Floats  # (N, 2) east and north of the vehicle's position, metres
     covariance: Floats  # (N, 2, 2) m², without the vehicle's own position error
-    range_m: Floats  # (N,)
+    range_m: Floats  # (N,) from the lens
 
 
 def geotag(xyxy: Floats, size_wh: tuple[int, int], camera: Camera, fix: Fix) -> Spots:
@@ -71,21 +71,29 @@ class _Place(NamedTuple):
 class _View(NamedTuple):
     """A camera and the size of its pictures, as needed for one thing after the other."""
 
+    camera: Camera
     width: int
     height: int
     focal_px: float
     lens_m: float
     sin: float  # of the pitch
     cos: float
+    pitch_sigma: float
+    bearing_sigma: float
 
     @classmethod
     def of(cls, size_wh: tuple[int, int], camera: Camera) -> _View:
         pitch = math.radians(camera.pitch_deg)
-        return cls(*size_wh, camera.focal_px(size_wh[0]), camera.height_m, math.sin(pitch), math.cos(pitch))
+        nods = math.radians(math.hypot(PITCH_SIGMA_DEG, camera.pitch_sigma_deg))
+        turns = math.radians(math.hypot(HEADING_SIGMA_DEG, camera.yaw_sigma_deg))
+        focal = camera.focal_px(size_wh[0])
+        return cls(camera, *size_wh, focal, camera.height_m, math.sin(pitch), math.cos(pitch), nods, turns)
 
     def place(self, x1: float, y1: float, x2: float, y2: float) -> _Place | None:
         """Place one box; None when it is too far away."""
         x, y = ((x1 + x2) / 2 - self.width / 2) / self.focal_px, (y2 - self.height / 2) / self.focal_px
+        if not self.camera.is_plain:
+            x, y = self.camera.unrolled(x, y)
         ahead, down = self.cos + y * self.sin, y * self.cos - self.sin  # of the ray through the foot
         scale = self.lens_m / down if down > HORIZON else math.inf
         beside = x1 <= 2 or x2 >= self.width - 2  # its middle lies beside the picture
@@ -105,7 +113,7 @@ class _View(NamedTuple):
     def _error(self, x: float, ahead: float, down: float, scale: float, box_px: float) -> Symmetric:
         """First order: the derivatives of (forward, right) = scale * (ahead, x) by each source, times its sigma."""
         edge = (EDGE_PX_SIGMA * self.width / 1280 + EDGE_BOX_SIGMA * box_px) / self.focal_px
-        pitch, heading = math.radians(PITCH_SIGMA_DEG), math.radians(HEADING_SIGMA_DEG)
+        pitch, heading = self.pitch_sigma, self.bearing_sigma
         forward, right = scale * ahead, scale * x
         slopes = (
             (0.0, scale * edge),
@@ -136,9 +144,13 @@ def _more(covariance: Symmetric, direction: tuple[float, float], along_m: float,
 def _on_ground(keep: np.ndarray, road: Floats, covariance: Floats, camera: Camera, fix: Fix) -> Spots:
     reach = np.hypot(road[:, 0], road[:, 1])
     if fix.heading_deg is None:  # somewhere around the vehicle, at that distance
-        around = (reach**2 / 2)[:, None, None] * np.eye(2) + covariance
+        lever2 = camera.ahead_m**2 + camera.right_m**2
+        around = ((reach**2 + lever2) / 2)[:, None, None] * np.eye(2) + covariance
         return Spots(keep, np.zeros_like(road), around, reach)
     bearing = math.radians(fix.heading_deg + camera.yaw_deg)
     sin, cos = math.sin(bearing), math.cos(bearing)
     turn = np.array([[sin, cos], [cos, -sin]])  # columns: where forward and right point
-    return Spots(keep, road @ turn.T, turn @ covariance @ turn.T, reach)
+    enu = road @ turn.T
+    if camera.ahead_m or camera.right_m:
+        enu = enu + camera.lens_enu(fix.heading_deg)
+    return Spots(keep, enu, turn @ covariance @ turn.T, reach)

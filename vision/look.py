@@ -27,7 +27,7 @@ def looked_cells(camera: Camera, size_wh: tuple[int, int], fix: Fix) -> dict[str
     if fix.heading_deg is None:
         return {}
     road, clear = _view(camera, size_wh)
-    ground = ground_from_road(road, fix.heading_deg + camera.yaw_deg)
+    ground = ground_from_road(road, fix.heading_deg + camera.yaw_deg) + camera.lens_enu(fix.heading_deg)
     per_lat, per_lon = m_per_deg(fix.lat)
     lats, lons = (fix.lat + ground[:, 1] / per_lat).tolist(), (fix.lon + ground[:, 0] / per_lon).tolist()
     cells: dict[int, float] = {}

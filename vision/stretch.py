@@ -144,7 +144,8 @@ class Stretch:
         unseen = [track for track in self._unsent() if track.spots[-1].frame.id != frame.id]
         if fix.heading_deg is None or not unseen:
             return []
-        away = np.array([track.enu for track in unseen]) - np.array(self._offset(frame))
+        lens = np.array(self._offset(frame)) + camera.lens_enu(fix.heading_deg)
+        away = np.array([track.enu for track in unseen]) - lens
         road = road_from_ground(away, fix.heading_deg + camera.yaw_deg)
         u, v = picture_from_road(road, frame.size_wh, camera).T
         width, height = frame.size_wh

@@ -233,7 +233,8 @@ def test_the_headers_of_a_frame_fit_their_schema() -> None:
     registry: Registry[Any] = Registry().with_resources((s["$id"], Resource.from_contents(s)) for s in schemas)
     (schema,) = (s for s in schemas if s["$id"] == "urn:jiexun:schema:frame")
     validator = Draft202012Validator(schema, registry=registry)
-    mounted = {"hfov_deg": 70.0, "height_m": 1.6, "pitch_deg": -2.0, "yaw_deg": 90.0}
+    mounted = {"hfov_deg": 70.0, "height_m": 1.6, "pitch_deg": -2.0, "yaw_deg": 90.0, "roll_deg": 1.0}
+    mounted |= {"k1": -0.1, "k2": 0.01, "pitch_sigma_deg": 0.2, "yaw_sigma_deg": 0.3, "ahead_m": 6.0, "right_m": -0.5}
     for before in (Before(), Before(none=True), Before(time=TAKEN)):
         headers = (*frame_record(FRAME, before).headers, *mounting_headers(mounted))
         told = {name: value.decode() for name, value in headers}
