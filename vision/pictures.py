@@ -104,13 +104,13 @@ class FolderEvidence:
             return
         with os.scandir(self.folder) as files:
             for file in files:
-                if (NAME.fullmatch(file.name) or file.name.endswith(PART)) and file.is_file(follow_symlinks=False):
+                if _ours(file.name) and file.is_file(follow_symlinks=False):
                     with suppress(FileNotFoundError):  # removed, or finished, meanwhile
                         found = file.stat(follow_symlinks=False)
                         yield Kept(file.name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def remove(self, name: str, *, unless_since: datetime | None = None) -> bool:
-        if Path(name).name != name:
+        if not _ours(name):
             return False
         path, aside = self.folder / name, self.folder / f"{secrets.token_hex(8)}{PART}"
         try:
@@ -143,6 +143,11 @@ class PatientEvidence:
 
     def get(self, name: str) -> bytes | None:
         return self._store.get(name)
+
+
+def _ours(name: str) -> bool:
+    """Whether a file of the folder is a picture, or was to become one."""
+    return NAME.fullmatch(name) is not None or (name.endswith(PART) and Path(name).name == name)
 
 
 def _there(path: Path) -> bool:

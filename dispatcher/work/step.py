@@ -77,7 +77,7 @@ LABEL_ZH = {
 
 
 class Act(StrEnum):
-    """What can be done with a case. No person asks the desk for the last six: five are the system's own, `erase` is of no case."""
+    """What can be done with a case. No person asks the desk for the last six; `erase` is of no case."""
 
     ACKNOWLEDGE = "acknowledge"
     DISPATCH = "dispatch"
