@@ -19,7 +19,7 @@ from dispatcher.store import erasure, retention
 from dispatcher.store import work as log
 from dispatcher.store.database import drop_freed, explained_failures
 from dispatcher.store.erasure import Plan
-from dispatcher.store.gone import Why
+from dispatcher.store.gone import Why, day_of
 from dispatcher.store.store import Store
 from dispatcher.stream import REMEMBERED
 from dispatcher.work.entry import Entry
@@ -84,7 +84,7 @@ def done(
             archive.remove(name)
     numbers = {name: getattr(about, name) for name in ("sightings", "passes", "pictures", "elsewhere", "cases")}
     with store.writing() as connection:
-        erasure.overwrite(connection, plan, at[:10])
+        erasure.overwrite(connection, plan, day_of(at))
         entry = log.chained(connection, _entry({"asked": dict(asked), **numbers}, reason, now))
         engine = connection.engine
     return Erased(**numbers, entry=entry.hash, complete=drop_freed(engine, TABLES))

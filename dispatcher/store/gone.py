@@ -10,6 +10,8 @@ from sqlalchemy import ColumnElement, Connection, exists, select
 
 from dispatcher.store.gone_tables import gone
 from dispatcher.store.rows import Document
+from dispatcher.work.calendar import CHINA
+from ingest.frame import parse_rfc3339
 
 PAGE = 500  # cases asked for in one statement
 
@@ -44,7 +46,12 @@ def missing(reason: str) -> Document:
 
 def reason(why: Why, at: str) -> str:
     """As a case says it: "expired: 2026-11-27". `at` is RFC 3339."""
-    return f"{why}: {at[:10]}"
+    return f"{why}: {day_of(at)}"
+
+
+def day_of(at: str) -> str:
+    """The day in China."""
+    return parse_rfc3339(at).astimezone(CHINA).date().isoformat()
 
 
 def _reasons(connection: Connection, cases: Sequence[str]) -> dict[tuple[str, Any], str]:
