@@ -107,6 +107,10 @@ class Engine:
         sightings = self._anchors[id]
         return _object(sightings[0].kind, self._members.get(id) or [s.id for s in sightings], *self._anchored[id])
 
+    def places_in_view(self, item: Pass) -> list[Place]:
+        """The places that a pass would be taken to say something about."""
+        return [self._places[id] for id in sorted(self._in_view(item))]
+
     # What a snapshot needs
 
     @property

@@ -36,6 +36,7 @@ from jiexun.deliver import deliver
 from jiexun.demo import SAMPLE, Live, split
 from jiexun.desk import audit_app, work_app
 from jiexun.doctor import doctor_report, print_doctor
+from jiexun.erase import erase
 from jiexun.inspect import detect_pictures, evaluate_data
 from jiexun.options import (
     AreasFile,
@@ -52,6 +53,7 @@ from jiexun.options import (
 )
 from jiexun.pipeline import Embedded, new_folder
 from jiexun.report import console, print_cases
+from jiexun.retention import expire
 from jiexun.run import (
     begin,
     open_areas,
@@ -96,6 +98,8 @@ app.command("settings")(print_settings)
 app.command()(backup)
 app.command()(restore)
 app.command()(rebuild)
+app.command()(expire)
+app.command()(erase)
 app.add_typer(work_app, name="work")
 app.add_typer(audit_app, name="audit")
 app.command()(calibrate)

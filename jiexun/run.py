@@ -22,7 +22,7 @@ from jiexun.report import console, print_camera_health, print_cases, print_summa
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
-from vision.pictures import EvidenceStore, FolderEvidence, folder_of
+from vision.pictures import EvidenceArchive, FolderEvidence, folder_of
 
 
 def open_source(
@@ -60,7 +60,7 @@ def open_areas(named: Path | None, source: Path | None = None) -> tuple[Areas, l
     return read_areas(named)
 
 
-def open_evidence(url: str, settings: Settings) -> EvidenceStore:
+def open_evidence(url: str, settings: Settings) -> EvidenceArchive:
     """The evidence store that `url` names. Raises ValueError for a wrong url, EvidenceUnavailable without answer."""
     folder = folder_of(url)
     if folder is not None:

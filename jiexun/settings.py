@@ -28,6 +28,7 @@ class Settings:
     port: int = 8000
     store: str = field(default="", repr=False)  # sqlite:///PATH.db or postgresql://…; empty: jiexun.db in `data`
     evidence: str = ""  # file:///folder or s3://bucket/prefix; empty: beside the store
+    evidence_days: int = 90  # pictures that no case needs go after so many
     s3_endpoint: str = ""  # empty: AWS
     s3_region: str = "us-east-1"
     s3_key: str = ""  # empty: as boto3 finds it (AWS_* variables, files, roles)
@@ -102,7 +103,16 @@ def _read(name: str, text: str) -> Any:
                 return checked_protocol(text)
             case "batch" | "metrics_port" | "port":
                 return int(text)
+            case "evidence_days":
+                return days(int(text))
             case _:
                 return text
     except (ValueError, ZoneInfoNotFoundError) as error:
         raise ValueError(f"{PREFIX}{name.upper()}={text!r}: {error}") from None
+
+
+def days(number: int) -> int:
+    """So many whole days. Raises ValueError for none."""
+    if not 1 <= number <= 36_500:
+        raise ValueError("must be from 1 to 36500 days")
+    return number

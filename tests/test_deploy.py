@@ -138,7 +138,7 @@ OURS = {name: service for name, service in SERVICES.items() if service.get("imag
 
 def test_the_stack_is_whole() -> None:
     assert {"kafka", "postgres", "s3", "topics", "worker", "dispatcher", "console"} <= SERVICES.keys()
-    assert OURS.keys() == {"topics", "worker", "dispatcher", "console"}
+    assert OURS.keys() == {"topics", "worker", "dispatcher", "console", "expire"}
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -183,6 +183,7 @@ def of_kind(kind: str, among: list[dict[str, Any]] = BASE) -> list[dict[str, Any
 
 
 WORKLOADS = {document["metadata"]["name"]: document for document in [*of_kind("Deployment"), *of_kind("Job")]}
+WORKLOADS |= {document["metadata"]["name"]: document["spec"]["jobTemplate"] for document in of_kind("CronJob")}
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -220,6 +221,18 @@ def test_a_deployment_is_probed_where_probes_are_served(document: dict[str, Any]
     assert [str(port["containerPort"]) for port in container["ports"]] == [settings["data"]["JIEXUN_METRICS_PORT"]]
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": "metrics"}
+
+
+def test_evidence_expires_every_day_in_both_deployments() -> None:
+    (job,) = of_kind("CronJob")
+    minute, hour, *days = job["spec"]["schedule"].split()
+    assert minute.isdigit()
+    assert hour.isdigit()
+    assert days == ["*", "*", "*"]
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    assert WORKLOADS["expire"]["spec"]["template"]["spec"]["containers"][0]["args"] == ["expire"]
+    assert SERVICES["expire"]["command"] == ["expire"]
+    assert "docker compose --profile upkeep run --rm expire" in OPERATIONS
 
 
 def test_secrets_are_named_and_never_kept() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from vision.pictures import EvidenceUnavailable, picture_name
+from vision.pictures import NAME, REFRESH, EvidenceUnavailable, Kept, picture_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -74,27 +75,63 @@ class S3Evidence:
         name = picture_name(jpeg)
         for _ in range(ATTEMPTS):
             try:
-                with self._told("write"):
-                    self._client.put_object(
-                        Bucket=self._bucket,
-                        Key=self._prefix + name,
-                        Body=jpeg,
-                        ContentType="image/jpeg",
-                        IfNoneMatch="*",
-                    )
+                self._write(name, jpeg)
                 return name
             except Refused as refused:
                 if refused.code in THERE:
+                    self._refresh(name, jpeg)
                     return name
                 if refused.code not in CONTESTED:
                     raise
         raise EvidenceUnavailable(f"cannot write {self}: others write {name} without end")
+
+    def _write(self, name: str, jpeg: bytes) -> None:
+        """As a new object. Raises Refused when there is one."""
+        key = self._prefix + name
+        with self._told("write"):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=jpeg, ContentType="image/jpeg", IfNoneMatch="*")
+
+    def _refresh(self, name: str, jpeg: bytes) -> None:
+        """One that was written long ago, or was removed just now, is written today."""
+        at = self._written_at(name)
+        if at is None or datetime.now(UTC) - at > REFRESH:
+            with self._told("write"):
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._prefix + name, Body=jpeg, ContentType="image/jpeg"
+                )
 
     def get(self, name: str) -> bytes | None:
         try:
             with self._told("read"):
                 found = self._client.get_object(Bucket=self._bucket, Key=self._prefix + name)
                 return found["Body"].read()
+        except Refused as refused:
+            if refused.code in ABSENT:
+                return None
+            raise
+
+    def kept(self) -> Iterator[Kept]:
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+        with self._told("list"):
+            for page in pages:
+                for found in page.get("Contents", []):
+                    name = found["Key"].removeprefix(self._prefix)
+                    if NAME.fullmatch(name):
+                        yield Kept(name, found["Size"], found["LastModified"])
+
+    def remove(self, name: str, *, unless_since: datetime | None = None) -> bool:
+        """S3 cannot look and delete in one step: a picture that is put again in the milliseconds between is lost."""
+        at = self._written_at(name)
+        if at is None or (unless_since is not None and at >= unless_since):
+            return False
+        with self._told("remove from"):
+            self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
+        return True
+
+    def _written_at(self, name: str) -> datetime | None:
+        try:
+            with self._told("read"):
+                return self._client.head_object(Bucket=self._bucket, Key=self._prefix + name)["LastModified"]
         except Refused as refused:
             if refused.code in ABSENT:
                 return None

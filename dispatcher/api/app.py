@@ -53,8 +53,9 @@ CONSOLE = Path(__file__).parent.parent / "console"
 CHINA = timezone(timedelta(hours=8))  # one time zone, no summer time
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MOST_BYTES = 1024 * 1024  # of a request; a router that takes pictures says more
-# The name is the hash of the content. `vary`: whoever signs in next at this browser gets none of its kept pictures.
-IMMUTABLE = {"cache-control": "private, max-age=31536000, immutable", "vary": "cookie, authorization"}
+# The name is the hash of the content; a day, lest a picture that is deleted lives on in browsers. `vary`: whoever signs
+# in next at this browser gets none of its kept pictures.
+IMMUTABLE = {"cache-control": "private, max-age=86400, immutable", "vary": "cookie, authorization"}
 MEDIA = {"jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 
 

@@ -128,9 +128,14 @@ def _doubt(data: dict[str, Any]) -> str:
     return "，".join(told)
 
 
+DELETED = {"expired": "保存期满，已删除", "erased": "已按要求清除"}
+
+
 def _evidence(evidence: Any) -> str:
     if not isinstance(evidence, dict):
         return "无图片"
     if evidence.get("uri"):
         return "有现场图片（人脸、车牌已遮挡）"
-    return f"无图片（{plain(evidence.get('missing') or '原因不明')}）"
+    why = str(evidence.get("missing") or "原因不明")
+    code, _, day = why.partition(": ")
+    return f"无图片（{plain(f'{DELETED[code]}，{day}' if code in DELETED else why)}）"

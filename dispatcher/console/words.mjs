@@ -51,6 +51,8 @@ const MISSING = [
   ["not-stored", "证据无法写入存储"],
   ["not-recorded", "该目击未附图片"],
   ["stored-elsewhere", "图片存放在其他系统"],
+  ["expired", "证据图片保存期满，已删除"],
+  ["erased", "证据图片已按要求清除"],
 ];
 
 /** Why there is no picture, for people; the machine's own words follow in brackets. */

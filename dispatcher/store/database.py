@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Engine, QueuePool, create_engine, event, insert, select
+from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
@@ -60,6 +60,35 @@ def explained_failures() -> Iterator[None]:
         yield
     except DatabaseError as error:
         raise StoreUnavailable(f"the store does not answer: {error.orig}") from error
+
+
+def zero_freed(connection: Connection) -> None:
+    """From now on SQLite writes zeros over what this connection deletes or replaces, which else stays in the file."""
+    if connection.dialect.name == SQLITE:
+        connection.exec_driver_sql("PRAGMA secure_delete=ON")
+
+
+def drop_freed(engine: Engine, names: Sequence[str]) -> bool:
+    """Get rid of what these tables held before. False when a reader is in the way: what it may see still stays.
+
+    SQLite's log is emptied into the file; PostgreSQL frees the rows, whose space is then written over. Names of ours.
+    """
+    connection = engine.raw_connection()
+    try:
+        if engine.dialect.name == SQLITE:
+            cursor = connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            row: Any = cursor.fetchone()
+            return not row[0]  # 1: somebody reads
+        driver: Any = connection.driver_connection
+        driver.autocommit = True
+        try:
+            driver.execute(f"VACUUM {', '.join(names)}")
+        finally:
+            driver.autocommit = False
+        return True
+    finally:
+        connection.close()
 
 
 def _sqlite(url: URL) -> Engine:

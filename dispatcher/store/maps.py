@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import h3
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import State
+from dispatcher.erasure import erased
 from dispatcher.store import tables
 from dispatcher.store.bulk import upsert_rows
+from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.map_tables import case_map, looks
 from dispatcher.store.rows import Document, StoredCase, StoredEvent
 from dispatcher.store.seen_by import visible
@@ -120,14 +122,15 @@ def looked(connection: Connection, inputs: Iterable[Envelope]) -> None:
     """Count the looks of the passes among inputs that are new."""
     total: Counter[tuple[str, int]] = Counter()
     for envelope in inputs:
-        if envelope.type == PASS_TYPE:
-            total.update(dict(_looks_of(envelope)))
+        if envelope.type == PASS_TYPE and not erased(envelope):
+            total.update(dict(looks_of(envelope)))
     rows = [{"day": day, "cell": cell, "milli": milli} for (day, cell), milli in sorted(total.items())]
     upsert_rows(connection, looks, rows, ["day", "cell"], lambda given: {"milli": looks.c.milli + given.milli})
 
 
 def look_again(connection: Connection) -> None:
-    """Make `looks` anew from the stored passes."""
+    """Make `looks` anew from the stored passes. What erased ones had looked at is kept apart from them."""
+    connection.execute(insert(looks).from_select(list(looks.c), select(erased_looks)))
     seq = 0
     kind = tables.inputs.c.line.contains(f'"{PASS_TYPE}"', autoescape=True)  # a few more than passes may say so
     columns = (tables.inputs.c.seq, tables.inputs.c.line)
@@ -140,7 +143,7 @@ def look_again(connection: Connection) -> None:
         seq = rows[-1].seq
 
 
-def _looks_of(envelope: Envelope) -> Iterator[tuple[tuple[str, int], int]]:
+def looks_of(envelope: Envelope) -> Iterator[tuple[tuple[str, int], int]]:
     """Of one pass the expected clear looks by day and cell, in thousandths.
 
     In each cell: how probably a spot of it was in clear view, on average over the spots that the camera passed.

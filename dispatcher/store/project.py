@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import maps, seen_by, shelf, tables
+from dispatcher.store import gone, maps, seen_by, shelf, tables
 from dispatcher.store.bulk import insert_rows, update_rows
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
@@ -77,6 +77,8 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
         row = rows.setdefault(event.case, _Row(first=event.seq, raised=event.seq, before=None))
         row.take(event)
         told.setdefault(event.case, set()).update(event.recipients)
+    for case, document in gone.without(connection, {case: row.document for case, row in rows.items()}).items():
+        rows[case].document = document
     _keep(connection, rows)
     sights = seen_by.show(connection, told, {case: row.area for case, row in rows.items()})
     maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})

@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     exists,
     false,
+    not_,
     or_,
     select,
     true,
@@ -26,6 +27,7 @@ from dispatcher.access.scope import Scope
 from dispatcher.store import tables
 from dispatcher.store.access_tables import pictures, seen_by
 from dispatcher.store.bulk import delete_rows, insert_rows, update_rows
+from dispatcher.store.gone import given_up
 
 PAGE = 500  # cases asked for in one statement
 
@@ -109,7 +111,8 @@ def picture_in(connection: Connection, name: str, scope: Scope) -> bool:
     """Whether a picture belongs to a case in a scope. In everything, every picture is."""
     if scope.areas is None:
         return True
-    shown = exists().where(pictures.c.name == name, visible(pictures.c.case, scope))
+    kept = not_(given_up(pictures.c.name, pictures.c.case))
+    shown = exists().where(pictures.c.name == name, visible(pictures.c.case, scope), kept)
     return bool(connection.scalar(select(shown)))
 
 

@@ -13,6 +13,7 @@ from dispatcher.store.project import stored_event
 from dispatcher.store.rows import StoredCase, StoredEvent
 from dispatcher.store.work_tables import actions, book, work
 from dispatcher.work.entry import START, Entry, Kept, canonical, parsed_entry
+from dispatcher.work.step import Act
 from dispatcher.work.work import Work, after, parsed_work
 from ingest.frame import rfc3339
 
@@ -100,6 +101,8 @@ def _entries(connection: Connection) -> Iterator[Entry]:
 
 
 def _project(connection: Connection, entry: Entry) -> None:
+    if entry.act is Act.ERASE:
+        return  # of no case
     done = after(work_of(connection, entry.case), entry)
     case = case_of(connection, entry.case)
     owner = None if case is None else case.area

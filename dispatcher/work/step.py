@@ -77,7 +77,7 @@ LABEL_ZH = {
 
 
 class Act(StrEnum):
-    """What can be done with a case. The last five are the system's own: no person asks for them."""
+    """What can be done with a case. No person asks the desk for the last six; `erase` is of no case."""
 
     ACKNOWLEDGE = "acknowledge"
     DISPATCH = "dispatch"
@@ -96,6 +96,7 @@ class Act(StrEnum):
     VERIFY = "verify"
     FOUND_AGAIN = "found-again"
     MOVE = "move"
+    ERASE = "erase"
 
 
 ACT_ZH = {
@@ -116,6 +117,7 @@ ACT_ZH = {
     Act.VERIFY: "复核消失",
     Act.FOUND_AGAIN: "再次发现",
     Act.MOVE: "位置修正",
+    Act.ERASE: "清除个人信息",
 }
 WAITING = frozenset({Step.REGISTERED, Step.DISPATCHED})  # for an office that takes it up
 WORKING = WAITING | {Step.HANDLING}
@@ -176,4 +178,5 @@ RULES = {
     Act.VERIFY: Rule(role=None, sources=UNCHECKED, to=Step.CHECKED, outcome=Outcome.CLOSED, paused=True),
     Act.FOUND_AGAIN: Rule(role=None, sources=frozenset({Step.REPORTED}), to=Step.HANDLING),
     Act.MOVE: Rule(role=None, sources=WAITING, paused=True),
+    Act.ERASE: Rule(role=None, sources=frozenset()),  # `jiexun erase`: an entry in the log, and nothing else
 }

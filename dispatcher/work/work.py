@@ -241,4 +241,5 @@ _DONE: dict[Act, Callable[[Work, Entry, str], Work]] = {
     Act.ESCALATE: _escalate,
     Act.VERIFY: _same,
     Act.MOVE: _move,
+    Act.ERASE: _same,
 }

@@ -1,0 +1,130 @@
+"""Erasure in the store: what is to be erased, and doing it. What stays of an input is `dispatcher.erasure`'s to say."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from dispatcher.engine import Engine
+from dispatcher.erasure import Selection, erased, left_of, left_of_pass, left_of_sighting, spots
+from dispatcher.store import tables
+from dispatcher.store.database import zero_freed
+from dispatcher.store.gone_tables import erased_looks
+from dispatcher.store.maps import looks_of
+from dispatcher.store.project import dumps
+from dispatcher.store.rows import Document
+from dispatcher.store.store import SNAPSHOT
+from dispatcher.work.action import ACTION_TYPE, parsed_action
+from dispatcher.work.rules import RULES_TYPE, Rules
+from ingest.envelope import Envelope, parse_envelope
+from vision.sighting import PASS_TYPE, SIGHTING_TYPE, parse_pass, parse_sighting
+
+PAGE = 500
+
+
+@dataclass(slots=True)
+class Plan:
+    """What will be done."""
+
+    sightings: set[str] = field(default_factory=set)  # ids
+    passes: dict[str, frozenset[str]] = field(default_factory=dict)  # id -> cells that stay
+    pictures: set[str] = field(default_factory=set)  # names
+
+    def __bool__(self) -> bool:
+        return bool(self.sightings or self.passes)
+
+
+def planned(lines: Iterable[str], engines: Sequence[Engine], selection: Selection) -> Plan:
+    """Read all stored inputs, in order, and say what a selection takes of them.
+
+    `engines` are fresh ones, of each kind that may read this store again: what any of them needs, stays.
+    """
+    plan = Plan()
+    for line in lines:
+        envelope = parse_envelope(line)
+        if envelope.type == PASS_TYPE and selection.takes(envelope):
+            item = parse_pass(envelope.data)
+            cells = frozenset(cell for engine in engines for cell in spots(engine, item))
+            if left_of_pass(envelope, cells, "") != envelope:
+                plan.passes[envelope.id] = cells
+        elif selection.takes(envelope) and left_of_sighting(envelope, "") != envelope:
+            plan.sightings.add(envelope.id)
+            name = (envelope.data.get("evidence") or {}).get("uri")
+            plan.pictures |= {name} if name else set()
+        for engine in engines:
+            _know(engine, envelope)
+    return plan
+
+
+def overwrite(connection: Connection, plan: Plan, day: str) -> None:
+    """Leave of the planned inputs, also where an engine's memory is kept, what may stay. The write lock is held."""
+    zero_freed(connection)
+    _overwrite_inputs(connection, plan, day)
+    _overwrite_snapshot(connection, plan.sightings, day)
+
+
+def _know(engine: Engine, envelope: Envelope) -> None:
+    """As a dispatcher that recovers."""
+    if envelope.type == ACTION_TYPE:
+        engine.act(parsed_action(envelope))
+    elif envelope.type == RULES_TYPE:
+        engine.rules = Rules.of(envelope.data["pages"])
+    elif envelope.type == SIGHTING_TYPE:
+        engine.read(parse_sighting(envelope.data), made_at=envelope.time)
+    elif envelope.type == PASS_TYPE:
+        engine.read(parse_pass(envelope.data), made_at=envelope.time)
+
+
+def _overwrite_inputs(connection: Connection, plan: Plan, day: str) -> None:
+    ids = sorted(plan.sightings | plan.passes.keys())
+    looks: Counter[tuple[str, int]] = Counter()
+    one = update(tables.inputs).where(tables.inputs.c.id == bindparam("key")).values(line=bindparam("text"))
+    for start in range(0, len(ids), PAGE):
+        query = select(tables.inputs.c.line).where(tables.inputs.c.id.in_(ids[start : start + PAGE]))
+        found = [parse_envelope(line) for line in connection.scalars(query)]
+        for envelope in found:
+            if envelope.type == PASS_TYPE and not erased(envelope):
+                looks.update(dict(looks_of(envelope)))
+        left = [_left(envelope, plan, day) for envelope in found]
+        connection.execute(one, [{"key": envelope.id, "text": envelope.dumps()} for envelope in left])
+    _keep_looks(connection, looks)
+
+
+def _left(envelope: Envelope, plan: Plan, day: str) -> Envelope:
+    if envelope.type == PASS_TYPE:
+        return left_of_pass(envelope, plan.passes[envelope.id], day)
+    return left_of_sighting(envelope, day)
+
+
+def _keep_looks(connection: Connection, looks: Counter[tuple[str, int]]) -> None:
+    """The heat map counts who looked where; it must come out the same without the passes."""
+    rows = [{"day": day, "cell": cell, "milli": milli} for (day, cell), milli in sorted(looks.items())]
+    if rows:
+        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+        new = dialect.insert(erased_looks)
+        more = {"milli": erased_looks.c.milli + new.excluded.milli}
+        keys = [erased_looks.c.day, erased_looks.c.cell]
+        connection.execute(new.on_conflict_do_update(index_elements=keys, set_=more), rows)
+
+
+def _overwrite_snapshot(connection: Connection, sightings: Collection[str], day: str) -> None:
+    """An engine's memory holds sightings too."""
+    where = tables.kept.c.name == SNAPSHOT
+    text = connection.scalar(select(tables.kept.c.document).where(where))
+    if text is None or not sightings:
+        return
+    known = json.loads(text)
+    for place in known["places"]:
+        for episode in place["episodes"]:
+            episode["sightings"] = [_remembered(data, sightings, day) for data in episode["sightings"]]
+    known["anchors"] = {id: [_remembered(d, sightings, day) for d in found] for id, found in known["anchors"].items()}
+    connection.execute(update(tables.kept).where(where).values(document=dumps(known)))
+
+
+def _remembered(data: Document, sightings: Collection[str], day: str) -> Document:
+    return left_of(data, day) if data["id"] in sightings else data
