@@ -2,6 +2,7 @@
 
 import { Desk } from "./desk.mjs";
 import { showDetail } from "./detail.mjs";
+import { HeatLayer } from "./heat.mjs";
 import { CaseList } from "./list.mjs";
 import { Live } from "./live.mjs";
 import { CaseMap, legend } from "./map.mjs";
@@ -19,6 +20,7 @@ const office = new WorkPanel();
 const form = $("#filters");
 const lists = { owned: new CaseList($("#owned .cases")), unowned: new CaseList($("#unowned .cases")) };
 const map = new CaseMap($("#map"), (id) => { location.hash = `case/${encodeURIComponent(id)}`; });
+const heat = new HeatLayer(map.leaflet, { ask: get, panel: $("#heat-legend"), box: $("#heat-switch") });
 const live = new Live(desk, { state: showLink, event: take, foreign: () => reload() });
 let selected = null; // the case in the detail pane
 let fresh = new Set(); // ids that arrived and were not drawn yet
@@ -28,7 +30,7 @@ async function get(path) {
   const answer = await fetch(path, { headers: { accept: "application/json" } });
   if (answer.status === 401) leave();
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
+  if (!answer.ok) throw Object.assign(new Error(body.detail ?? answer.statusText), { status: answer.status });
   return body;
 }
 
@@ -69,6 +71,7 @@ async function reload() {
 
 function take(message) {
   const taken = desk.take(message);
+  heat.changed();
   if (!taken) return;
   if (taken.isNew) {
     fresh.add(taken.record.id);
@@ -195,6 +198,7 @@ function route() {
 function filtered() {
   desk.filter = { ...desk.filter, state: form.state.value, matter: form.matter.value, area: form.area.value };
   const { state, matter, area, unowned } = desk.filter;
+  heat.setMatter(matter);
   $("#reset").hidden = !(state || matter || area || unowned);
   for (const tile of document.querySelectorAll("button[data-tile]")) {
     const { tile: name } = tile.dataset;
@@ -276,6 +280,7 @@ async function start() {
     fillMatters(matters);
     noteAreas(areas);
     map.setAreas(areas);
+    heat.setAreas(areas);
     map.setObjects(objects);
   } catch (error) {
     fault(`辖区或事项读取失败：${error.message}`);
