@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, func, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
-from dispatcher.store import shelf, tables
+from dispatcher.store import shelf, tables, tally
 from dispatcher.store.project import stored_event
-from dispatcher.store.rows import CaseCount, CaseFilter, Listing, StoredCase, StoredEvent, Summary
-from dispatcher.store.seen_by import alerts_in, areas_of, cases_in, visible
+from dispatcher.store.rows import CaseFilter, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.seen_by import areas_of, cases_in, visible
 
 PAGE = 500  # documents read in one statement
 
@@ -61,17 +61,12 @@ def follow(connection: Connection, after: int, limit: int) -> list[tuple[StoredE
 
 def summary(connection: Connection, since: str, scope: Scope) -> Summary:
     """Counts over everything stored that lies in a scope."""
-    mine = visible(tables.cases.c.id, scope)
-    keys = (tables.cases.c.state, tables.cases.c.matter, tables.cases.c.area)
-    groups = connection.execute(select(*keys, func.count().label("n")).where(mine).group_by(*keys).order_by(*keys))
-    opened = select(func.count()).select_from(tables.cases).where(tables.cases.c.opened_at >= since, mine)
-    alerts = select(func.count()).select_from(tables.alerts).where(alerts_in(scope))
     return Summary(
         log=log(connection),
         seq=last_event(connection),
-        counts=tuple(CaseCount(state=row.state, matter=row.matter, area=row.area, n=row.n) for row in groups),
-        opened_since=connection.scalar(opened) or 0,
-        alerts=connection.scalar(alerts) or 0,
+        counts=tally.counts(connection, scope),
+        opened_since=tally.opened_since(connection, since, scope),
+        alerts=tally.alerts(connection, scope),
         inputs=_count(connection, tables.inputs) if scope == EVERYTHING else None,
         rejected=_count(connection, tables.rejected) if scope == EVERYTHING else None,
     )

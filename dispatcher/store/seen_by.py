@@ -27,7 +27,6 @@ from sqlalchemy import (
 )
 
 from dispatcher.access.scope import Scope
-from dispatcher.store import tables
 from dispatcher.store.access_tables import pictures, seen_by
 
 PAGE = 500  # cases asked for in one statement
@@ -120,8 +119,3 @@ def picture_in(connection: Connection, name: str, scope: Scope) -> bool:
         return True
     shown = exists().where(pictures.c.name == name, visible(pictures.c.case, scope))
     return bool(connection.scalar(select(shown)))
-
-
-def alerts_in(scope: Scope) -> ColumnElement[bool]:
-    """The condition that an alert went to a scope."""
-    return true() if scope.areas is None else within(tables.alerts.c.recipient, scope)

@@ -122,19 +122,19 @@ def page(connection: Connection, where: CaseFilter) -> Page:
 def _shelves_for(where: CaseFilter) -> tuple[list[str], list[Scope]]:
     """Along which shelves to walk, and what scopes that leaves to be looked at on the way."""
     if where.area is None:
-        mine = _shelves(where.scope)
+        mine = shelves(where.scope)
         return (mine, []) if mine is not None else ([ALL], [where.scope])
     asked = Scope(frozenset({where.area}))
-    area = _shelves(asked) or []
+    area = shelves(asked) or []
     if where.scope.covers(where.area):
         return area, []
-    mine = _shelves(where.scope)
+    mine = shelves(where.scope)
     if mine and min(map(len, mine)) > max(map(len, area)):  # the narrower of the two
         return mine, [asked]
     return ([] if mine == [] else area), [where.scope]
 
 
-def _shelves(scope: Scope) -> list[str] | None:
+def shelves(scope: Scope) -> list[str] | None:
     """The shelves that hold just what a scope shows; None when they are too many."""
     if scope.areas is None:
         return [ALL]
