@@ -3,6 +3,7 @@
 import { Desk } from "./desk.mjs";
 import { showDetail } from "./detail.mjs";
 import { HeatLayer } from "./heat.mjs";
+import { Late } from "./late.mjs";
 import { CaseList } from "./list.mjs";
 import { Live } from "./live.mjs";
 import { CaseMap, legend } from "./map.mjs";
@@ -22,6 +23,7 @@ const lists = { owned: new CaseList($("#owned .cases")), unowned: new CaseList($
 const map = new CaseMap($("#map"), (id) => { location.hash = `case/${encodeURIComponent(id)}`; });
 const heat = new HeatLayer(map.leaflet, { ask: get, panel: $("#heat-legend"), box: $("#heat-switch") });
 const live = new Live(desk, { state: showLink, event: take, foreign: () => reload() });
+const late = new Late(desk, { ask: get, limit: LIMIT, changed: () => draw() });
 let selected = null; // the case in the detail pane
 let fresh = new Set(); // ids that arrived and were not drawn yet
 let drawing = 0;
@@ -49,11 +51,8 @@ async function reload() {
   live.close();
   clearTimeout(retrying);
   const turn = ++reading;
-  const { state, matter, area, unowned } = desk.filter;
-  const query = new URLSearchParams({ limit: LIMIT });
-  for (const [name, value] of Object.entries({ state, matter, area, unowned })) if (value) query.set(name, value);
   try {
-    const listing = await get(`api/cases?${query}`);
+    const listing = await get(`api/cases?${desk.query({ limit: LIMIT })}`);
     if (turn !== reading) return;
     desk.load(listing);
     fault(null);
@@ -72,6 +71,7 @@ async function reload() {
 function take(message) {
   const taken = desk.take(message);
   heat.changed();
+  late.soon();
   if (!taken) return;
   if (taken.isNew) {
     fresh.add(taken.record.id);
@@ -196,10 +196,10 @@ function route() {
 // Filters
 
 function filtered() {
-  desk.filter = { ...desk.filter, state: form.state.value, matter: form.matter.value, area: form.area.value };
-  const { state, matter, area, unowned } = desk.filter;
+  desk.filter = { ...desk.filter, state: form.state.value, matter: form.matter.value, area: form.area.value, overdue: form.overdue.checked };
+  const { state, matter, area, unowned, overdue } = desk.filter;
   heat.setMatter(matter);
-  $("#reset").hidden = !(state || matter || area || unowned);
+  $("#reset").hidden = !(state || matter || area || unowned || overdue);
   for (const tile of document.querySelectorAll("button[data-tile]")) {
     const { tile: name } = tile.dataset;
     tile.setAttribute("aria-pressed", String(name === "unowned" ? unowned : name === state));

@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from dispatcher.access.scope import Scope, above
 from dispatcher.store import tables
+from dispatcher.store.due import overdue
 from dispatcher.store.rows import CaseFilter, Document
 from dispatcher.store.seen_by import visible
 from dispatcher.store.shelf_tables import shelf
@@ -105,7 +106,7 @@ def page(connection: Connection, where: CaseFilter) -> Page:
     stems_read, scopes = _shelves_for(where)
     if not stems_read:
         return Page([], None, 0, False)
-    further = _further(where, scopes)
+    further = _further(where, scopes, connection.dialect.name)
     walks = [_walk(stem, where.state, where.below, WALKED if further else where.limit + 1) for stem in stems_read]
     found = sorted(set(connection.scalars(_matching(walks, further, where.limit + 1))), reverse=True)
     end = None  # below it nothing was looked at
@@ -142,7 +143,7 @@ def shelves(scope: Scope) -> list[str] | None:
     return found if len(found) <= WIDEST else None
 
 
-def _further(where: CaseFilter, scopes: Sequence[Scope]) -> Further:
+def _further(where: CaseFilter, scopes: Sequence[Scope], dialect: str) -> Further:
     """What is looked at on the way."""
     asked: Further = [partial(_shown, scope) for scope in scopes]
     if where.matter is not None:
@@ -153,6 +154,8 @@ def _further(where: CaseFilter, scopes: Sequence[Scope]) -> Further:
         asked.append(lambda c: c.opened_at >= where.opened_from)
     if where.opened_before is not None:
         asked.append(lambda c: c.opened_at < where.opened_before)
+    if where.overdue is not None:
+        asked.append(partial(overdue, dialect, where))
     if (box := where.box) is not None:
         asked.append(lambda c: and_(c.lat.between(box.south, box.north), c.lon.between(box.west, box.east)))
     return asked

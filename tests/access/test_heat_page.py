@@ -103,7 +103,12 @@ def test_a_cell_of_which_little_was_looked_at_is_not_drawn_like_one_that_was(pag
 
 
 def test_an_account_gets_the_cells_of_its_own_areas_on_a_phone_too(
-    page, url, street, add_account, signed_in, screenshots  # noqa: F811
+    page,  # noqa: F811
+    url,
+    street,  # noqa: F811
+    add_account,
+    signed_in,
+    screenshots,
 ):
     add_account(areas=frozenset({WEST}))
     own = cells(signed_in("li.ming"))
