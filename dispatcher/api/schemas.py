@@ -306,6 +306,7 @@ class MeOut(BaseModel):
     role_zh: str
     areas: list[OwnerName] | None  # null: every area
     signed_in: bool  # with a session that can be signed out of
+    password: bool  # that can be changed here: not of those whom an identity provider vouches for
 
 
 class WaysOut(BaseModel):

@@ -250,7 +250,7 @@ function listen() {
   addEventListener("hashchange", route);
   addEventListener("pagehide", () => live.close());
   addEventListener("pageshow", (event) => { if (event.persisted) live.open(); });
-  addEventListener("keydown", (event) => { if (event.key === "Escape" && selected) location.hash = ""; });
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && selected && !document.querySelector("dialog[open]")) location.hash = ""; });
   form.addEventListener("change", filtered);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => {
