@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from sqlalchemy import Table, create_engine, func, insert, literal, select, text
+from sqlalchemy import Table, create_engine, func, insert, literal, select, text, update
 from sqlalchemy.engine import make_url
 
 from dispatcher.case import Alert, Case, CaseEvent, Share, State
@@ -29,6 +29,7 @@ from dispatcher.store.database import DRIVERS
 from dispatcher.store.map_tables import case_map
 from dispatcher.store.shelf_tables import shelf
 from dispatcher.store.store import Store
+from dispatcher.store.tally_tables import alert_tally, tally
 from dispatcher.store.work import follow
 from vision.sighting import Evidence
 
@@ -131,6 +132,8 @@ def stock(url: str, cases: int, base: int = BASE) -> None:
         for copy in range(1, cases // base):
             for table in (tables.events, tables.cases, tables.alerts, seen_by, shelf, case_map):
                 connection.execute(_copied(table, copy, base))
+        for counted in (tally, alert_tally):
+            connection.execute(update(counted).values(n=counted.c.n * (cases // base)))
         follow(connection, cases // base * base)  # the desk has taken note of them
         if named.get_backend_name() == "postgresql":
             connection.execute(text("select setval('events_seq_seq', (select max(seq) from events))"))

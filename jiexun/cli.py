@@ -52,6 +52,7 @@ from jiexun.options import (
     explained,
 )
 from jiexun.pipeline import Embedded, new_folder
+from jiexun.purge import purge
 from jiexun.report import console, print_cases
 from jiexun.retention import expire
 from jiexun.run import (
@@ -90,6 +91,7 @@ app.add_typer(cases_app, name="cases")
 app.add_typer(areas_app, name="areas")
 app.add_typer(bench_app, name="bench")
 app.add_typer(topics_app, name="topics")
+channels_app.command("purge")(purge)
 app.add_typer(channels_app, name="channels")
 app.add_typer(deadletter_app, name="deadletter")
 app.add_typer(users_app, name="users")

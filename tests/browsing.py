@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import sync_playwright
@@ -30,3 +33,15 @@ def chromium():
         running = playwright.chromium.launch(executable_path=path, args=list(QUIET))
         yield running
         running.close()
+
+
+@pytest.fixture
+def screenshots() -> Callable[[Any, str], None]:
+    """Keeps what a page looks like where JIEXUN_SCREENSHOTS names a folder."""
+    folder = os.environ.get("JIEXUN_SCREENSHOTS")
+
+    def keep(page: Any, name: str) -> None:
+        if folder:
+            page.screenshot(path=Path(folder) / f"{name}.png")
+
+    return keep

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import chromium  # noqa: F401  # a fixture
+from browsing import chromium, screenshots  # noqa: F401  # fixtures
 from postgres import postgresql, store_url  # noqa: F401  # fixtures
 from typer.testing import CliRunner
 

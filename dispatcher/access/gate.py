@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from dispatcher.access.account import Account, Key, Session, normal_login
-from dispatcher.access.passwords import Passwords, checked_password
+from dispatcher.access.passwords import Passwords, Weakness, WeakPassword, checked_password, same_password
 from dispatcher.access.principal import LOCAL, Principal
 from dispatcher.access.throttle import ACCOUNT, ADDRESS, Throttle, subject_of
 from dispatcher.access.tokens import hashed, key_id, new_token
@@ -102,12 +102,19 @@ class Gate:
     def sign_out(self, token: str) -> None:
         self.accounts.end_session(hashed(token))
 
-    def change_password(self, login: str, old: str, new: str, address: str) -> None:
-        """All sessions of the account end. Raises NotSignedIn, TooManyAttempts, or ValueError for a weak password."""
+    def change_password(self, login: str, old: str, new: str, address: str) -> str:
+        """All sessions of the account end; the token is of a new one, for whoever asked.
+
+        Raises NotSignedIn, TooManyAttempts or WeakPassword.
+        """
         account, _ = self._checked(login, old, address)
         checked_password(new, account.login)
-        self.accounts.change(replace(account, password_hash=self.passwords.hash(new), changed_at=self.now()))
+        if same_password(old, new):
+            raise WeakPassword(Weakness.SAME)
+        changed = replace(account, password_hash=self.passwords.hash(new), changed_at=self.now())
+        self.accounts.change(changed)
         logger.info("%s changed the password", account.principal().id)
+        return self.begin(changed)
 
     def _checked(self, login: str, password: str, address: str) -> tuple[Account, str]:
         """The account of a login and its password, and the address as it was counted."""

@@ -6,6 +6,7 @@ import base64
 import secrets
 import threading
 import unicodedata
+from enum import StrEnum
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -17,6 +18,31 @@ DIFFERENT = 6  # characters
 AT_ONCE = 2  # hashes take 64 MiB each, by intent: many at once would take the machine instead
 COMMON = ("password", "passw0rd", "123456", "qwerty", "abc123", "1q2w3e", "111111", "888888", "iloveyou", "letmein")
 COMMON_HERE = ("jiexun", "admin", "woaini", "chengguan", "a1b2c3", "5201314", "街巡")
+
+
+class Weakness(StrEnum):
+    """Why a password is not accepted."""
+
+    SHORT = "short"
+    LONG = "long"
+    COMMON = "common"
+    SAME = "same"
+
+
+_SAID = {
+    Weakness.SHORT: f"a password has at least {SHORTEST} characters: several words are easier to keep than signs",
+    Weakness.LONG: f"a password has at most {LONGEST} characters",
+    Weakness.COMMON: "this password would be among the first that are tried: choose another",
+    Weakness.SAME: "the new password is the old one",
+}
+
+
+class WeakPassword(ValueError):
+    """A password is not accepted. What it was is not repeated."""
+
+    def __init__(self, why: Weakness) -> None:
+        super().__init__(_SAID[why])
+        self.why = why
 
 
 class Passwords:
@@ -46,18 +72,23 @@ class Passwords:
 
 
 def checked_password(password: str, login: str) -> str:
-    """The password, if it may be one. Raises ValueError that says what it lacks, and never repeats it."""
+    """The password, if it may be one. Raises WeakPassword."""
     text = _normal(password)
     if len(text) < SHORTEST:
-        raise ValueError(f"a password has at least {SHORTEST} characters: several words are easier to keep than signs")
+        raise WeakPassword(Weakness.SHORT)
     if len(text) > LONGEST:
-        raise ValueError(f"a password has at most {LONGEST} characters")
+        raise WeakPassword(Weakness.LONG)
     plain = text.casefold()
     for word in (*COMMON, *COMMON_HERE, login.casefold()):
         plain = plain.replace(word, "")
     if len(set(plain)) < DIFFERENT or plain in "01234567890123456789abcdefghijklmnopqrstuvwxyz":
-        raise ValueError("this password would be among the first that are tried: choose another")
+        raise WeakPassword(Weakness.COMMON)
     return password
+
+
+def same_password(one: str, other: str) -> bool:
+    """Whether two texts are the same password, however they were typed."""
+    return _normal(one) == _normal(other)
 
 
 def _hash_of_nobody(hasher: PasswordHasher) -> str:

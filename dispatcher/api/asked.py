@@ -34,6 +34,7 @@ def case_filter(
     opened_from: Time = None,
     opened_before: Time = None,
     bbox: Corners = None,
+    overdue: Annotated[bool | None, Query(description="Not reported as handled in time, or yet")] = None,
     cursor: Cursor = None,
     limit: Annotated[int, Query(ge=0, le=MOST)] = DEFAULT,
 ) -> CaseFilter:
@@ -46,6 +47,8 @@ def case_filter(
         opened_from=_utc(opened_from),
         opened_before=_utc(opened_before),
         box=_box(bbox),
+        overdue=overdue,
+        now=rfc3339(datetime.now(UTC)),
         below=None if cursor is None else _below(cursor, view.log()),
         limit=limit,
     )

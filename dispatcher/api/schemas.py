@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from pydantic import BaseModel
 
 from dispatcher.api.names import EVENT_ZH, Names, state_zh
 from dispatcher.store.rows import Document, Listing, StoredCase, StoredEvent, Summary
+from ingest.frame import rfc3339
 
 EVIDENCE_NAME = re.compile(r"[0-9a-f]{32,128}\.(jpg|jpeg|png|webp)")  # hash of the content, in hex
 
@@ -107,12 +109,14 @@ class CaseOut(BaseModel):
     unowned_p: float  # what the owners leave
     alerts: list[AlertOut]
     evidence: EvidenceOut
+    due_at: str | None  # until when it has to be reported as handled; null while no clock runs, and in live events
+    overdue: bool | None  # whether it was not, or is not yet, reported in time; null in live events
     seq: int
     raised: int  # seq of the event that orders the list
 
     @classmethod
     def of(cls, stored: StoredCase, names: Names) -> Self:
-        document = stored.document
+        document, due = stored.document, stored.due
         matter_zh, matter_en = names.matter(document["matter"])
         ellipse = Ellipse.of(document["covariance_m2"])
         same = {name: document[name] for name in cls.model_fields if name in document and name not in _MADE}
@@ -130,12 +134,15 @@ class CaseOut(BaseModel):
             unowned_p=max(0.0, 1.0 - math.fsum(share["p"] for share in document["owners"])),
             alerts=[_alert(alert, names) for alert in document["alerts"]],
             evidence=EvidenceOut.of(document["evidence"]),
+            due_at=None if due is None else due.at,
+            overdue=None if due is None else due.overdue(rfc3339(datetime.now(UTC))),
             seq=stored.updated,
             raised=stored.raised,
         )
 
 
 _MADE = {"ellipse", "error_m", "area", "area_path", "owners", "unowned_p", "alerts", "evidence", "seq", "raised"}
+_MADE |= {"due_at", "overdue"}
 
 
 class EventOut(BaseModel):
@@ -299,6 +306,7 @@ class MeOut(BaseModel):
     role_zh: str
     areas: list[OwnerName] | None  # null: every area
     signed_in: bool  # with a session that can be signed out of
+    password: bool  # that can be changed here: not of those whom an identity provider vouches for
 
 
 class WaysOut(BaseModel):

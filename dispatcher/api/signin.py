@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from dispatcher.access.account import SESSION_LONGEST, Account
 from dispatcher.access.gate import Gate, NotSignedIn, TooManyAttempts
 from dispatcher.access.oidc import Identity, NotVouched, Provider
+from dispatcher.access.passwords import LONGEST, SHORTEST, Weakness, WeakPassword
 from dispatcher.access.principal import Role
 from dispatcher.access.tokens import hashed
 from dispatcher.api.access import COOKIE, SECURE_COOKIE
@@ -28,6 +29,12 @@ from dispatcher.store.store import Store
 logger = logging.getLogger(__name__)
 JOURNEY_COOKIE = "jiexun-journey"  # binds the way back to the browser that left
 LONGEST_FIELD = 1024
+WEAK_ZH = {
+    Weakness.SHORT: f"新密码至少 {SHORTEST} 个字符：几个不相干的词连起来，比符号好记",
+    Weakness.LONG: f"新密码最多 {LONGEST} 个字符",
+    Weakness.COMMON: "新密码太常见，容易被猜到，请换一个",
+    Weakness.SAME: "新密码与原密码相同",
+}
 router = APIRouter(max_body_size=16 * 1024)
 Login = Annotated[str, Body(min_length=1, max_length=LONGEST_FIELD)]
 Secret = Annotated[str, Body(min_length=1, max_length=LONGEST_FIELD)]
@@ -77,18 +84,23 @@ def sign_out(request: Request, desk: DeskDep) -> Response:
 def change_password(
     request: Request, desk: DeskDep, who: Who, old: Secret, new: Secret, _: Annotated[object, needs(Role.VIEWER)]
 ) -> Response:
-    """Change one's own password. Every session of the account ends, this one too."""
+    """Change one's own password. Every session of the account ends; a new one begins here, its cookie with the answer.
+
+    403 says that the old password is wrong, 422 what the new one lacks, 429 how long to wait after wrong ones.
+    """
     if request.state.session is None:
         raise HTTPException(409, "only somebody who has signed in has a password to change")
     try:
-        desk.gate.change_password(who.id.removeprefix("user:"), old, new, _address(request))
+        token = desk.gate.change_password(who.id.removeprefix("user:"), old, new, _address(request))
     except TooManyAttempts as error:
         raise _later(error) from None
     except NotSignedIn:
         raise HTTPException(403, "原密码不正确") from None
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None
-    return Response(status_code=204)
+    except WeakPassword as error:
+        raise HTTPException(422, WEAK_ZH[error.why]) from None
+    answer = Response(status_code=204)
+    _keep(answer, request, desk, token)
+    return answer
 
 
 @router.get("/api/me", dependencies=[needs(Role.VIEWER)])
@@ -103,6 +115,7 @@ def me(request: Request, desk: DeskDep, who: Who) -> MeOut:
         role_zh=ROLE_ZH[who.role],
         areas=areas,
         signed_in=request.state.session is not None,
+        password=request.state.session is not None and _has_password(who.id, desk),
     )
 
 
@@ -151,6 +164,11 @@ def arrive(
     _keep(answer, request, desk, token)
     answer.delete_cookie(JOURNEY_COOKIE, path="/oidc", httponly=True, samesite="lax")
     return answer
+
+
+def _has_password(id: str, desk: Desk) -> bool:
+    account = desk.store.accounts.get(id.removeprefix("user:"))
+    return account is not None and account.password_hash is not None
 
 
 def _account_of(identity: Identity, store: Store, gate: Gate) -> Account:

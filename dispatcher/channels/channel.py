@@ -31,6 +31,10 @@ class Progress(StrEnum):
     UNKNOWN = "unknown"  # it may have arrived, and sending it again would tell it twice: a person decides
 
 
+# Nothing more happens to these by itself, and nobody has to look at them.
+ENDED = (Progress.DELIVERED, Progress.DIGESTED, Progress.FAILED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """Where alerts go, which ones, and with what secret. An empty tuple of `recipients` or `events` is all."""

@@ -2,6 +2,8 @@
 
 import { Desk } from "./desk.mjs";
 import { showDetail } from "./detail.mjs";
+import { HeatLayer } from "./heat.mjs";
+import { Late } from "./late.mjs";
 import { CaseList } from "./list.mjs";
 import { Live } from "./live.mjs";
 import { CaseMap, legend } from "./map.mjs";
@@ -19,7 +21,9 @@ const office = new WorkPanel();
 const form = $("#filters");
 const lists = { owned: new CaseList($("#owned .cases")), unowned: new CaseList($("#unowned .cases")) };
 const map = new CaseMap($("#map"), (id) => { location.hash = `case/${encodeURIComponent(id)}`; });
+const heat = new HeatLayer(map.leaflet, { ask: get, panel: $("#heat-legend"), box: $("#heat-switch") });
 const live = new Live(desk, { state: showLink, event: take, foreign: () => reload() });
+const late = new Late(desk, { ask: get, limit: LIMIT, changed: () => draw() });
 let selected = null; // the case in the detail pane
 let fresh = new Set(); // ids that arrived and were not drawn yet
 let drawing = 0;
@@ -28,7 +32,7 @@ async function get(path) {
   const answer = await fetch(path, { headers: { accept: "application/json" } });
   if (answer.status === 401) leave();
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail ?? answer.statusText);
+  if (!answer.ok) throw Object.assign(new Error(body.detail ?? answer.statusText), { status: answer.status });
   return body;
 }
 
@@ -47,11 +51,8 @@ async function reload() {
   live.close();
   clearTimeout(retrying);
   const turn = ++reading;
-  const { state, matter, area, unowned } = desk.filter;
-  const query = new URLSearchParams({ limit: LIMIT });
-  for (const [name, value] of Object.entries({ state, matter, area, unowned })) if (value) query.set(name, value);
   try {
-    const listing = await get(`api/cases?${query}`);
+    const listing = await get(`api/cases?${desk.query({ limit: LIMIT })}`);
     if (turn !== reading) return;
     desk.load(listing);
     fault(null);
@@ -69,6 +70,8 @@ async function reload() {
 
 function take(message) {
   const taken = desk.take(message);
+  heat.changed();
+  late.soon();
   if (!taken) return;
   if (taken.isNew) {
     fresh.add(taken.record.id);
@@ -193,9 +196,10 @@ function route() {
 // Filters
 
 function filtered() {
-  desk.filter = { ...desk.filter, state: form.state.value, matter: form.matter.value, area: form.area.value };
-  const { state, matter, area, unowned } = desk.filter;
-  $("#reset").hidden = !(state || matter || area || unowned);
+  desk.filter = { ...desk.filter, state: form.state.value, matter: form.matter.value, area: form.area.value, overdue: form.overdue.checked };
+  const { state, matter, area, unowned, overdue } = desk.filter;
+  heat.setMatter(matter);
+  $("#reset").hidden = !(state || matter || area || unowned || overdue);
   for (const tile of document.querySelectorAll("button[data-tile]")) {
     const { tile: name } = tile.dataset;
     tile.setAttribute("aria-pressed", String(name === "unowned" ? unowned : name === state));
@@ -246,7 +250,7 @@ function listen() {
   addEventListener("hashchange", route);
   addEventListener("pagehide", () => live.close());
   addEventListener("pageshow", (event) => { if (event.persisted) live.open(); });
-  addEventListener("keydown", (event) => { if (event.key === "Escape" && selected) location.hash = ""; });
+  addEventListener("keydown", (event) => { if (event.key === "Escape" && selected && !document.querySelector("dialog[open]")) location.hash = ""; });
   form.addEventListener("change", filtered);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => {
@@ -276,6 +280,7 @@ async function start() {
     fillMatters(matters);
     noteAreas(areas);
     map.setAreas(areas);
+    heat.setAreas(areas);
     map.setObjects(objects);
   } catch (error) {
     fault(`辖区或事项读取失败：${error.message}`);

@@ -42,6 +42,7 @@ export class AreaLayer {
     const shape = L.geoJSON(feature, {
       interactive: false,
       style: {
+        className: "area-shape",
         weight: WEIGHT[layer] ?? 1, color: layer === "street" || layer === "district" ? "#5b7391" : "#8397b0",
         dashArray: layer === "district" ? "8 5" : null,
         fill: finest, fillColor: this.#colour(layer === "community" ? parent ?? code : code), fillOpacity: 0.38,

@@ -16,16 +16,22 @@ export function matches(record, filter) {
   return (!filter.state || record.state === filter.state)
     && (!filter.matter || record.matter === filter.matter)
     && (!filter.area || within(record, filter.area))
-    && (!filter.unowned || record.area === null);
+    && (!filter.unowned || record.area === null)
+    && (!filter.overdue || record.overdue === true);
 }
 
 export class Desk {
-  filter = { state: "", matter: "", area: "", unowned: false };
+  filter = { state: "", matter: "", area: "", unowned: false, overdue: false };
   log = null;
   seq = 0;
   total = 0;
   least = false; // there are more than `total`
   #cases = new Map();
+
+  /** The filter, and what else is asked for, as the server reads it. */
+  query(more) {
+    return new URLSearchParams(Object.entries({ ...this.filter, ...more }).filter(([, value]) => value));
+  }
 
   /** Take a fresh listing, read with the current filter. */
   load(listing) {
@@ -42,12 +48,32 @@ export class Desk {
     this.seq = event.seq;
     const known = this.#cases.get(record.id);
     const told = event.recipients.length > 0;
-    const listed = { ...record, raised: told || !known ? event.seq : known.raised };
+    // An event does not say what is due: that is the office's, and time's.
+    const { due_at = null, overdue = null } = known ?? {};
+    const listed = { ...record, due_at, overdue, raised: told || !known ? event.seq : known.raised };
     const shown = matches(listed, this.filter);
     if (shown) this.#cases.set(record.id, listed);
     else this.#cases.delete(record.id);
     this.total += Number(shown) - Number(Boolean(known));
     return { record: listed, shown, isNew: shown && (!known || told), told };
+  }
+
+  /** Those of the list that are overdue now, as the server says. Returns whether that changed anything. */
+  setOverdue({ cases, total, total_is_least: least }) {
+    const late = new Map(cases.map((record) => [record.id, record]));
+    let changed = this.filter.overdue && late.size !== this.#cases.size;
+    for (const record of this.#cases.values()) {
+      const found = late.get(record.id);
+      if (Boolean(found) === Boolean(record.overdue)) continue;
+      changed = true;
+      this.#cases.set(record.id, { ...record, overdue: Boolean(found), due_at: found?.due_at ?? record.due_at });
+    }
+    if (this.filter.overdue && changed) {
+      this.#cases = late;
+      this.total = total;
+      this.least = least;
+    }
+    return changed;
   }
 
   get(id) {

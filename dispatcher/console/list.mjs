@@ -17,6 +17,13 @@ function seen(label, text) {
   return element("span", "", `${label} `, time);
 }
 
+/** That a case was not, or is not yet, reported as handled in time. */
+function late(due) {
+  const mark = element("span", "late", "已超时");
+  mark.title = `处置截止 ${longTime(due)}`;
+  return mark;
+}
+
 function row(record) {
   const where = record.area_path ?? "无属地";
   const facts = [
@@ -28,7 +35,8 @@ function row(record) {
     element("span", "body",
       element("span", "top", matterName(record), badge(record.state, record.state_zh)),
       element("span", record.area_path ? "where" : "where none", where,
-        record.episode > 1 ? element("span", "again", `反弹 第 ${record.episode} 次`) : null),
+        record.episode > 1 ? element("span", "again", `反弹 第 ${record.episode} 次`) : null,
+        record.overdue ? late(record.due_at) : null),
       element("span", "facts", ...facts.map((fact) => element("span", "", fact))),
       element("span", "times", seen("首次", record.first_seen_at), seen("最近", record.last_seen_at))));
   link.href = `#case/${encodeURIComponent(record.id)}`;
@@ -74,14 +82,15 @@ export class CaseList {
 
   #row(record) {
     const known = this.#rows.get(record.id);
-    if (known?.seq === record.seq) return known.item;
+    const look = `${record.seq}|${record.overdue === true}`;
+    if (known?.look === look) return known.item;
     const item = row(record);
     if (known) {
       const focused = known.item.contains(document.activeElement);
       known.item.replaceWith(item);
       if (focused) item.firstElementChild.focus();
     }
-    this.#rows.set(record.id, { item, seq: record.seq });
+    this.#rows.set(record.id, { item, look });
     return item;
   }
 

@@ -58,6 +58,11 @@ export class CaseMap {
     new ResizeObserver(() => this.#map.invalidateSize({ animate: false })).observe(pane);
   }
 
+  /** For further layers. */
+  get leaflet() {
+    return this.#map;
+  }
+
   setAreas(collection) {
     this.#areas.show(collection);
     this.#frame(this.#areas.bounds());

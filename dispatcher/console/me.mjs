@@ -1,5 +1,6 @@
 // Who is signed in, and signing out. Whoever is not is sent to the sign-in page.
 
+import { askForPassword } from "./password.mjs";
 import { element } from "./words.mjs";
 
 /** Leave for the sign-in page. */
@@ -26,7 +27,11 @@ export function showMe(bar, me) {
   const button = element("button", "", "退出");
   button.type = "button";
   button.addEventListener("click", () => signOut(button));
-  const box = element("p", "me", name, button);
+  const change = element("button", "change", element("b", "", "修改"), "密码"); // "密码" where there is little room
+  change.type = "button";
+  change.hidden = !me.password;
+  change.addEventListener("click", () => askForPassword(me.id.replace(/^user:/, ""), me.name));
+  const box = element("p", "me", name, change, button);
   box.id = "me";
   bar.querySelector("#link").before(box);
 }

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, func, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, func, insert, select, update
 
-from dispatcher.channels.channel import Channel, Parcel, Progress
+from dispatcher.channels.channel import ENDED, Channel, Parcel, Progress
 from dispatcher.store.channel_tables import channels, deliveries
 from dispatcher.store.channels import standing
 from dispatcher.store.database import writer
@@ -19,6 +20,7 @@ from ingest.frame import rfc3339
 from ingest.topics import ALERTS
 
 PAGE = 500
+FORGOTTEN_AT_ONCE = 2_000  # rows; meanwhile nobody else writes
 GIVEN_UP = "given up: it could not be delivered in time"
 
 
@@ -162,6 +164,24 @@ class Deliveries:
         wanted = and_(deliveries.c.seq.in_(seqs), ended, deliveries.c.channel.in_(standing_ones))
         with self._writer.begin() as connection:
             return connection.execute(update(deliveries).where(wanted).values(waiting)).rowcount
+
+    def purge(self, *, before: str) -> dict[Progress, int]:
+        """Forget what was told, or failed for good, before a time. Returns how many of each.
+
+        What waits, is being sent or may have arrived stays, however old. An event is stored once, so what is forgotten
+        here is not posted again.
+        """
+        c, gone, last = deliveries.c, Counter(dict.fromkeys(ENDED, 0)), 0
+        old = and_(c.state.in_([str(state) for state in ENDED]), c.ended_at != "", c.ended_at < before)
+        while True:
+            query = select(c.seq, c.state).where(old, c.seq > last).order_by(c.seq).limit(FORGOTTEN_AT_ONCE)
+            with self._writer.begin() as connection:
+                rows = connection.execute(query).all()
+                if not rows:
+                    return dict(gone)
+                connection.execute(delete(deliveries).where(old, c.seq.between(rows[0].seq, rows[-1].seq)))
+            gone.update(Progress(row.state) for row in rows)
+            last = rows[-1].seq
 
     def counts(self) -> list[Count]:
         """By channel and state."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import gone, maps, seen_by, shelf, tables
+from dispatcher.store import gone, maps, seen_by, shelf, tables, tally
 from dispatcher.store.bulk import insert_rows, update_rows
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
@@ -42,7 +42,7 @@ class _Row:
 
     first: int
     raised: int
-    before: int | None  # raised, as it is stored
+    before: Any  # the row as it is stored; None for a new case
     updated: int = 0
     area: str | None = None
     document: Document = field(default_factory=dict)
@@ -84,17 +84,20 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
     maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})
     seen_by.belong(connection, [(uri, event.case) for event in events if (uri := _picture(event))])
     shelf.place(connection, [_move(row, sights[case]) for case, row in rows.items()])
+    tally.count(connection, [_tallied(row, sights[case]) for case, row in rows.items()])
     alerts = [_alert(event, recipient) for event in events for recipient in dict.fromkeys(event.recipients)]
     insert_rows(connection, tables.alerts, alerts)
+    if alerts:
+        tally.count_alerts(connection, [alert["recipient"] for alert in alerts])
 
 
 def _rows(connection: Connection, cases: Sequence[str]) -> dict[str, _Row]:
     """Those that are stored."""
     found, c = {}, tables.cases.c
     for start in range(0, len(cases), PAGE):
-        query = select(c.id, c.first, c.raised).where(c.id.in_(cases[start : start + PAGE]))
+        query = select(c.id, c.first, c.raised, c.state, c.matter, c.area).where(c.id.in_(cases[start : start + PAGE]))
         for row in connection.execute(query):
-            found[row.id] = _Row(first=row.first, raised=row.raised, before=row.raised)
+            found[row.id] = _Row(first=row.first, raised=row.raised, before=row)
     return found
 
 
@@ -105,8 +108,14 @@ def _keep(connection: Connection, rows: Mapping[str, _Row]) -> None:
 
 
 def _move(row: _Row, sight: seen_by.Sight) -> shelf.Move:
-    before = None if row.before is None else (row.before, sight.before)
+    before = None if row.before is None else (row.before.raised, sight.before)
     return shelf.Move(before, shelf.Facts.of(row.document, row.raised, row.area), sight.after)
+
+
+def _tallied(row: _Row, sight: seen_by.Sight) -> tuple[tally.Tallied | None, tally.Tallied]:
+    was, document = row.before, row.document
+    before = None if was is None else tally.Tallied(was.state, was.matter, was.area, sight.before)
+    return before, tally.Tallied(document["state"], document["matter"], row.area, sight.after)
 
 
 def _picture(event: StoredEvent) -> str | None:

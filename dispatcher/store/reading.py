@@ -8,10 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Table, and_, func, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
-from dispatcher.store import shelf, tables
+from dispatcher.store import shelf, tables, tally
+from dispatcher.store.due import dues
 from dispatcher.store.project import stored_event
-from dispatcher.store.rows import CaseCount, CaseFilter, Listing, StoredCase, StoredEvent, Summary
-from dispatcher.store.seen_by import alerts_in, areas_of, cases_in, visible
+from dispatcher.store.rows import CaseFilter, Due, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.seen_by import areas_of, cases_in, visible
 
 PAGE = 500  # documents read in one statement
 
@@ -23,12 +24,13 @@ def listing(connection: Connection, where: CaseFilter) -> Listing:
     for start in range(0, len(page.raised), PAGE):
         some = tables.cases.c.raised.in_(page.raised[start : start + PAGE])
         rows.extend(connection.execute(select(tables.cases).where(some).order_by(tables.cases.c.raised.desc())))
+    due = dues(connection, [row.id for row in rows])
     return Listing(
         log=log(connection),
         seq=last_event(connection),
         total=page.total,
         more=page.more,
-        cases=[_stored_case(row) for row in rows],
+        cases=[_stored_case(row, due[row.id]) for row in rows],
         below=page.below,
     )
 
@@ -40,7 +42,7 @@ def case(connection: Connection, id: str, scope: Scope) -> tuple[StoredCase, lis
     if row is None:
         return None
     query = select(tables.events).where(tables.events.c.case == id).order_by(tables.events.c.seq)
-    return _stored_case(row), [stored_event(event) for event in connection.execute(query)]
+    return _stored_case(row, dues(connection, [id])[id]), [stored_event(event) for event in connection.execute(query)]
 
 
 def listen(connection: Connection, after: int, limit: int, scope: Scope) -> tuple[list[StoredEvent], int]:
@@ -61,17 +63,12 @@ def follow(connection: Connection, after: int, limit: int) -> list[tuple[StoredE
 
 def summary(connection: Connection, since: str, scope: Scope) -> Summary:
     """Counts over everything stored that lies in a scope."""
-    mine = visible(tables.cases.c.id, scope)
-    keys = (tables.cases.c.state, tables.cases.c.matter, tables.cases.c.area)
-    groups = connection.execute(select(*keys, func.count().label("n")).where(mine).group_by(*keys).order_by(*keys))
-    opened = select(func.count()).select_from(tables.cases).where(tables.cases.c.opened_at >= since, mine)
-    alerts = select(func.count()).select_from(tables.alerts).where(alerts_in(scope))
     return Summary(
         log=log(connection),
         seq=last_event(connection),
-        counts=tuple(CaseCount(state=row.state, matter=row.matter, area=row.area, n=row.n) for row in groups),
-        opened_since=connection.scalar(opened) or 0,
-        alerts=connection.scalar(alerts) or 0,
+        counts=tally.counts(connection, scope),
+        opened_since=tally.opened_since(connection, since, scope),
+        alerts=tally.alerts(connection, scope),
         inputs=_count(connection, tables.inputs) if scope == EVERYTHING else None,
         rejected=_count(connection, tables.rejected) if scope == EVERYTHING else None,
     )
@@ -81,10 +78,9 @@ def _count(connection: Connection, table: Table) -> int:
     return connection.scalar(select(func.count()).select_from(table)) or 0
 
 
-def _stored_case(row: Any) -> StoredCase:
-    return StoredCase(
-        id=row.id, area=row.area, raised=row.raised, updated=row.updated, document=json.loads(row.document)
-    )
+def _stored_case(row: Any, due: Due) -> StoredCase:
+    document = json.loads(row.document)
+    return StoredCase(id=row.id, area=row.area, raised=row.raised, updated=row.updated, document=document, due=due)
 
 
 def log(connection: Connection) -> str:

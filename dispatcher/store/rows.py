@@ -40,9 +40,23 @@ class CaseFilter:
     opened_from: str | None = None  # RFC 3339, UTC, milliseconds
     opened_before: str | None = None
     box: Box | None = None
+    overdue: bool | None = None
+    now: str = ""  # when it is asked what is overdue
     below: int | None = None  # go on with what was raised before this
     limit: int = 500
     scope: Scope = EVERYTHING  # of whoever asks
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Until when the office has to report a case as handled."""
+
+    at: str | None = None  # None: there is no deadline, or its clock stands
+    stopped_at: str | None = None  # when it was reported as handled, or the work on it ended
+
+    def overdue(self, now: str) -> bool:
+        """Whether it was not, or is not yet, reported in time."""
+        return self.at is not None and (self.stopped_at or now) > self.at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +68,7 @@ class StoredCase:
     raised: int  # seq of the last event that was told to somebody, else of the first event
     updated: int  # seq of the last event
     document: Document
+    due: Due | None = None  # None: it was not asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,6 @@ from sqlalchemy import (
 )
 
 from dispatcher.access.scope import Scope
-from dispatcher.store import tables
 from dispatcher.store.access_tables import pictures, seen_by
 from dispatcher.store.bulk import delete_rows, insert_rows, update_rows
 from dispatcher.store.gone import given_up
@@ -114,8 +113,3 @@ def picture_in(connection: Connection, name: str, scope: Scope) -> bool:
     kept = not_(given_up(pictures.c.name, pictures.c.case))
     shown = exists().where(pictures.c.name == name, visible(pictures.c.case, scope), kept)
     return bool(connection.scalar(select(shown)))
-
-
-def alerts_in(scope: Scope) -> ColumnElement[bool]:
-    """The condition that an alert went to a scope."""
-    return true() if scope.areas is None else within(tables.alerts.c.recipient, scope)

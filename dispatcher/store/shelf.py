@@ -26,6 +26,7 @@ from sqlalchemy import (
 from dispatcher.access.scope import Scope, above
 from dispatcher.store import tables
 from dispatcher.store.bulk import delete_rows, insert_rows
+from dispatcher.store.due import overdue
 from dispatcher.store.rows import CaseFilter, Document
 from dispatcher.store.seen_by import visible
 from dispatcher.store.shelf_tables import shelf
@@ -106,7 +107,7 @@ def page(connection: Connection, where: CaseFilter) -> Page:
     stems_read, scopes = _shelves_for(where)
     if not stems_read:
         return Page([], None, 0, False)
-    further = _further(where, scopes)
+    further = _further(where, scopes, connection.dialect.name)
     walks = [_walk(stem, where.state, where.below, WALKED if further else where.limit + 1) for stem in stems_read]
     found = sorted(set(connection.scalars(_matching(walks, further, where.limit + 1))), reverse=True)
     end = None  # below it nothing was looked at
@@ -123,19 +124,19 @@ def page(connection: Connection, where: CaseFilter) -> Page:
 def _shelves_for(where: CaseFilter) -> tuple[list[str], list[Scope]]:
     """Along which shelves to walk, and what scopes that leaves to be looked at on the way."""
     if where.area is None:
-        mine = _shelves(where.scope)
+        mine = shelves(where.scope)
         return (mine, []) if mine is not None else ([ALL], [where.scope])
     asked = Scope(frozenset({where.area}))
-    area = _shelves(asked) or []
+    area = shelves(asked) or []
     if where.scope.covers(where.area):
         return area, []
-    mine = _shelves(where.scope)
+    mine = shelves(where.scope)
     if mine and min(map(len, mine)) > max(map(len, area)):  # the narrower of the two
         return mine, [asked]
     return ([] if mine == [] else area), [where.scope]
 
 
-def _shelves(scope: Scope) -> list[str] | None:
+def shelves(scope: Scope) -> list[str] | None:
     """The shelves that hold just what a scope shows; None when they are too many."""
     if scope.areas is None:
         return [ALL]
@@ -143,7 +144,7 @@ def _shelves(scope: Scope) -> list[str] | None:
     return found if len(found) <= WIDEST else None
 
 
-def _further(where: CaseFilter, scopes: Sequence[Scope]) -> Further:
+def _further(where: CaseFilter, scopes: Sequence[Scope], dialect: str) -> Further:
     """What is looked at on the way."""
     asked: Further = [partial(_shown, scope) for scope in scopes]
     if where.matter is not None:
@@ -154,6 +155,8 @@ def _further(where: CaseFilter, scopes: Sequence[Scope]) -> Further:
         asked.append(lambda c: c.opened_at >= where.opened_from)
     if where.opened_before is not None:
         asked.append(lambda c: c.opened_at < where.opened_before)
+    if where.overdue is not None:
+        asked.append(partial(overdue, dialect, where))
     if (box := where.box) is not None:
         asked.append(lambda c: and_(c.lat.between(box.south, box.north), c.lon.between(box.west, box.east)))
     return asked

@@ -35,7 +35,7 @@ from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS, SNAPSHOT = "areas", "snapshot"
-PROJECTED = ("shelf", "maps")  # that a store has these projections: a store without one gets all made anew
+PROJECTED = ("shelf", "maps", "tally")  # that a store has these projections: a store without one gets all made anew
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
 

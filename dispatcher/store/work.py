@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from dispatcher.store import seen_by, shelf, tables
+from dispatcher.store import seen_by, shelf, tables, tally
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import StoredCase, StoredEvent
 from dispatcher.store.work_tables import actions, book, work
@@ -110,6 +110,10 @@ def _project(connection: Connection, entry: Entry) -> None:
     if case is not None and sight.before != sight.after:
         facts = shelf.Facts.of(case.document, case.raised, case.area)
         shelf.place(connection, [shelf.Move((case.raised, sight.before), facts, sight.after)])
+        before, now = (
+            tally.Tallied(facts.state, facts.matter, case.area, areas) for areas in (sight.before, sight.after)
+        )
+        tally.count(connection, [(before, now)])
     values = {
         "version": done.version,
         "step": str(done.step),

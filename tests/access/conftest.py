@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,15 +106,3 @@ def signed_in(browser: Callable[..., httpx.Client]) -> Callable[[str], httpx.Cli
         return client
 
     return sign_in
-
-
-@pytest.fixture
-def screenshots() -> Callable[[Any, str], None]:
-    """Keeps what a page looks like where JIEXUN_SCREENSHOTS names a folder."""
-    folder = os.environ.get("JIEXUN_SCREENSHOTS")
-
-    def keep(page: Any, name: str) -> None:
-        if folder:
-            page.screenshot(path=Path(folder) / f"{name}.png")
-
-    return keep

@@ -17,13 +17,18 @@ from ingest.frame import rfc3339
 WEST_CELL, EAST_CELL = (h3.latlng_to_cell(22.54, lon, 13) for lon in (114.045, 114.055))
 
 
+def passed(id, looked):
+    """A pass of yesterday."""
+    now = datetime.now(UTC)
+    data = {"ended_at": rfc3339(now - timedelta(days=1)), "looked": looked}
+    return Envelope(id=id, type="cn.jiexun.pass.v1", source="/v", time=now, data=data)
+
+
 @pytest.fixture
 def street(store, make_case, make_event):
     """A case and a camera on each side; in the east the looks are many."""
-    now = datetime.now(UTC)
     for n, (cell, clear) in enumerate([(WEST_CELL, 0.5)] * 3 + [(EAST_CELL, 0.9)] * 10):
-        data = {"ended_at": rfc3339(now - timedelta(days=1)), "looked": {cell: clear}}
-        store.append([Envelope(id=f"p{n}", type="cn.jiexun.pass.v1", source="/v", time=now, data=data)])
+        store.append([passed(f"p{n}", {cell: clear})])
     east = make_case("case-east", lon=114.055, lat=22.54, owners=(Share(EAST, 1.0),))
     west = make_case("case-west", lon=114.045, lat=22.54)
     store.append((), [make_event(case=west), make_event(case=east, recipients=(EAST,))])

@@ -188,11 +188,43 @@ def test_a_password_is_changed_by_whoever_knows_it(signed_in, browser, add_accou
     new = "四个不相干的词语连在一起就好"
     assert client.post("/api/password", json={"old": WRONG, "new": new}).status_code == 403
     weak = client.post("/api/password", json={"old": PASSWORD, "new": "short"})
-    assert (weak.status_code, "12 characters" in weak.json()["detail"]) == (422, True)
-    assert client.post("/api/password", json={"old": PASSWORD, "new": new}).status_code == 204
-    assert client.get("/api/me").status_code == elsewhere.get("/api/me").status_code == 401
+    assert (weak.status_code, weak.json()["detail"]) == (422, "新密码至少 12 个字符：几个不相干的词连起来，比符号好记")
+    common = client.post("/api/password", json={"old": PASSWORD, "new": "password123456"})
+    assert (common.status_code, common.json()["detail"]) == (422, "新密码太常见，容易被猜到，请换一个")
+    same = client.post("/api/password", json={"old": PASSWORD, "new": PASSWORD})
+    assert (same.status_code, same.json()["detail"]) == (422, "新密码与原密码相同")
+    before = client.cookies["jiexun"]
+    assert client.get("/api/me").json()["password"] is True
+    answer = client.post("/api/password", json={"old": PASSWORD, "new": new})
+    assert (answer.status_code, "HttpOnly" in answer.headers["set-cookie"]) == (204, True)
+    assert client.get("/api/me").status_code == 200  # with a new session
+    assert client.cookies["jiexun"] != before
+    stolen = browser(cookie=f"jiexun={before}")
+    assert stolen.get("/api/me").status_code == elsewhere.get("/api/me").status_code == 401
     assert sign_in(browser()).status_code == 401
     assert sign_in(browser(), password=new).status_code == 204
+
+
+def test_an_old_password_cannot_be_guessed_from_an_open_session(signed_in, add_account, clock):
+    add_account()
+    client = signed_in("li.ming")
+    guess = {"old": WRONG, "new": "四个不相干的词语连在一起就好"}
+    statuses = [client.post("/api/password", json=guess).status_code for _ in range(ACCOUNT.free + 1)]
+    assert statuses == [403] * ACCOUNT.free + [429]
+    late = client.post("/api/password", json=guess | {"old": PASSWORD})
+    assert (late.status_code, "秒后再试" in late.json()["detail"]) == (429, True)
+    assert int(late.headers["retry-after"]) >= 1
+    assert sign_in(client).status_code == 429  # they are counted with those of the sign-in page
+    clock.now += timedelta(minutes=5)
+    assert client.post("/api/password", json=guess | {"old": PASSWORD}).status_code == 204
+
+
+def test_who_signs_in_elsewhere_has_no_password_to_change(app, browser, add_account):
+    account = add_account(password_hash=None, issuer="https://id.example", subject="17")
+    client = browser(cookie=f"jiexun={app.state.desk.gate.begin(account)}")
+    assert client.get("/api/me").json()["password"] is False
+    answer = client.post("/api/password", json={"old": "x", "new": "四个不相干的词语连在一起就好"})
+    assert answer.status_code == 403
 
 
 # Throttling

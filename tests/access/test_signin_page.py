@@ -65,7 +65,7 @@ def test_an_officer_signs_in_sees_the_own_cases_and_signs_out(
     page.wait_for_selector("li[data-case=west-2]")
     assert page.locator("li[data-case=east-2]").count() == 0
     assert page.evaluate("document.cookie") == ""  # no script can read the session
-    page.click("#me button")
+    page.click("#me button:not(.change)")
     expect(page).to_have_url(f"{url}/signin")
     page.goto(url)
     expect(page).to_have_url(f"{url}/signin")
@@ -89,6 +89,43 @@ def test_too_many_attempts_are_told_with_the_time_to_wait(page, url, add_account
         page.wait_for_selector("button[type=submit]:enabled")
         page.wait_for_selector("#fault:not([hidden])")
     expect(page.locator("#fault")).to_contain_text("尝试次数过多，请")
+
+
+def test_a_password_is_changed_on_the_page_and_other_browsers_have_to_sign_in_anew(
+    page, url, add_account, signed_in, screenshots
+):
+    add_account()
+    elsewhere, new = signed_in("li.ming"), "四个不相干的词语连在一起就好"
+    page.goto(f"{url}/signin")
+    sign_in(page)
+    page.wait_for_selector("#link[data-link=live]")
+    page.click("#me .change")
+    expect(page.locator("#password-old")).to_be_focused()
+
+    def change(old, fresh, again):
+        for name, value in (("old", old), ("new", fresh), ("again", again)):
+            page.fill(f"#password-{name}", value)
+        page.click("dialog form button:not(.stop)")
+
+    told = page.locator("dialog .fault")
+    change(PASSWORD, "太短", "太短")
+    expect(told).to_have_text("新密码至少 12 个字符")
+    change(PASSWORD, new, f"{new}吗")
+    expect(told).to_have_text("两次输入的新密码不一致")
+    change("not the right one", new, new)
+    expect(told).to_have_text("原密码不正确")
+    screenshots(page, "password")
+    change(PASSWORD, new, new)
+    expect(page.locator("dialog [role=status]")).to_contain_text("密码已修改")
+    page.click("dialog button")
+    expect(page.locator("dialog")).to_have_count(0)
+    assert elsewhere.get("/api/me").status_code == 401
+    page.reload()  # this browser goes on
+    page.wait_for_selector("#link[data-link=live]")
+    page.click("#me button:not(.change)")
+    expect(page).to_have_url(f"{url}/signin")
+    sign_in(page, password=new)
+    page.wait_for_selector("#link[data-link=live]")
 
 
 def test_where_nobody_has_to_sign_in_the_page_says_nothing_of_it(page, url):

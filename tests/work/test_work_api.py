@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -18,6 +19,7 @@ from dispatcher.store.store import Store
 from dispatcher.work.book import Book
 from dispatcher.work.clerk import Clerk
 from dispatcher.work.ticker import Ticker
+from ingest.frame import rfc3339
 from models.taxonomy import Taxonomy
 from vision.pictures import FolderEvidence
 
@@ -85,6 +87,17 @@ def test_the_work_on_a_case_says_step_deadline_and_what_one_may_do(client) -> No
     assert answer.headers["etag"] == f'"{work["version"]}-open"'
     viewer = client.get("/api/cases/case-1/work", headers={"x-who": VIEWER.id}).json()
     assert viewer["work"]["allowed"] == []
+
+
+def test_rows_of_the_list_say_what_is_due_and_can_be_narrowed_to_what_is_overdue(client) -> None:
+    act(client, act="acknowledge")
+    due_at = client.get("/api/cases/case-1/work").json()["work"]["due_at"]
+    (row,) = client.get("/api/cases").json()["cases"]
+    assert (row["due_at"], row["overdue"]) == (due_at, due_at < rfc3339(datetime.now(UTC)))
+    shown = [client.get(f"/api/cases?overdue={flag}").json()["total"] for flag in ("true", "false")]
+    assert shown == ([1, 0] if row["overdue"] else [0, 1])
+    assert client.get("/api/cases/case-1").json()["case"]["due_at"] == due_at
+    assert client.get("/api/cases?overdue=perhaps").status_code == 422
 
 
 def test_an_action_answers_with_the_work_right_after(client) -> None:

@@ -133,6 +133,26 @@ def test_what_another_desk_did_first_is_refused_in_words(page, desk) -> None:
     assert work(desk).acknowledged_by is None
 
 
+def test_an_overdue_case_is_marked_in_the_list_and_can_be_sought(page, desk, screenshots) -> None:
+    store, clerk = desk
+    page.evaluate("location.hash = ''")
+    page.wait_for_selector("li[data-case=case-1]")
+    store.append((), [make_event(case=make_case("late", kind="street_stall", matter="09006"))])
+    clerk.tick(datetime.now(UTC) - timedelta(days=20))  # no event tells of the deadline: the page asks by itself
+    expect(page.locator("li[data-case=late] .late")).to_have_text("已超时", timeout=80_000)
+    assert page.locator("li[data-case=late] .late").get_attribute("title").startswith("处置截止 20")
+    assert page.locator("li[data-case=case-1] .late").count() == 0
+    screenshots(page, "overdue")
+    page.check("#filters [name=overdue]")
+    expect(page.locator("#owned .cases li")).to_have_count(1)
+    store.append((), [make_event("confirmed", make_case("late", kind="street_stall", matter="09006", passes=5))])
+    expect(page.locator("li[data-case=late]")).to_contain_text("5 车次")
+    assert page.locator("li[data-case=late] .late").count() == 1  # an event takes no mark away
+    page.click("#reset")
+    page.wait_for_selector("li[data-case=case-1]")
+    assert not page.is_checked("#filters [name=overdue]")
+
+
 def test_an_overdue_case_says_by_how_much(page, desk) -> None:
     store, clerk = desk
     closed = make_case(kind="street_stall", matter="09006", state=State.CLOSED, closed_at=datetime.now(UTC))

@@ -1,0 +1,74 @@
+"""Deadlines in lists, on SQLite and on PostgreSQL: overdue is what the desk says it is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from town import DISPATCHER, EAST, MINUTE, NOON, OFFICER, WEST, ask, make_case, make_event
+
+from dispatcher.access.scope import Scope
+from dispatcher.store import shelf
+from dispatcher.store.rows import CaseFilter
+from dispatcher.work.step import Act, Disposition, Label
+from ingest.frame import rfc3339
+
+TIMES = [NOON, NOON + timedelta(hours=5), NOON + timedelta(hours=7), NOON + timedelta(days=30)]
+
+
+@pytest.fixture
+def cases(store, clerk) -> list[str]:
+    """Of six cases one waits, two were handled, one rests, one was dismissed and nobody works on the last."""
+    store.append((), [make_event(case=make_case(f"case-{n}")) for n in range(5)])
+    clerk.tick(NOON)  # due at 18:00 in Shenzhen, four hours of business later
+    day = timedelta(days=1)
+    clerk.act(OFFICER, "case-1", ask(Act.HANDLED, reason="已清理"), now=NOON + MINUTE)
+    clerk.act(OFFICER, "case-2", ask(Act.HANDLED, reason="已清理"), now=NOON + day)
+    clerk.act(DISPATCHER, "case-3", ask(Act.PAUSE, reason="施工"), now=NOON + MINUTE)
+    clerk.act(DISPATCHER, "case-4", ask(Act.DISMISS, reason="误报", label=Label.NOT_THERE), now=NOON + MINUTE)
+    store.append((), [make_event(case=make_case("case-5"))])
+    return [f"case-{n}" for n in range(6)]
+
+
+def found(store, **where) -> set[str]:
+    return {case.id for case in store.cases(CaseFilter(**where)).cases}
+
+
+@pytest.mark.parametrize("now", TIMES)
+def test_a_list_tells_and_finds_what_the_desk_counts_as_overdue(store, clerk, cases, now) -> None:
+    late = {id for id in cases if clerk.standing(id, DISPATCHER).work.overdue(now)}
+    at = rfc3339(now)
+    assert found(store, overdue=True, now=at) == late
+    assert found(store, overdue=False, now=at) == set(cases) - late
+    listed = {case.id: case for case in store.cases().cases}
+    assert {id for id, case in listed.items() if case.due.overdue(at)} == late
+    for id in cases:
+        assert listed[id].due.at == clerk.standing(id, DISPATCHER).work.due_at
+        one, _ = store.case(id)
+        assert one.due == listed[id].due
+
+
+def test_what_waits_and_what_was_handled_late_is_overdue(store, cases) -> None:
+    at = rfc3339(TIMES[-1])
+    assert found(store, overdue=True, now=at) == {"case-0", "case-2"}
+    assert found(store, overdue=True, now=at, state="open") == {"case-0"}
+    assert found(store, overdue=True, now=at, scope=Scope(frozenset({WEST}))) == {"case-0", "case-2"}
+    assert found(store, overdue=True, now=at, scope=Scope(frozenset({EAST}))) == set()
+
+
+def test_pages_of_overdue_cases_miss_none(store, cases, monkeypatch) -> None:
+    monkeypatch.setattr(shelf, "WALKED", 2)
+    ids, below, pages = [], None, 0
+    while pages == 0 or below is not None:
+        page = store.cases(CaseFilter(overdue=True, now=rfc3339(TIMES[-1]), below=below, limit=1))
+        ids += [case.id for case in page.cases]
+        below, pages = page.below, pages + 1
+    assert sorted(ids) == ["case-0", "case-2"]
+
+
+def test_who_sees_a_case_through_an_action_has_it_counted(store, clerk, cases) -> None:
+    before = sum(one.n for one in store.summary(NOON, Scope(frozenset({EAST}))).counts)
+    clerk.act(DISPATCHER, "case-0", ask(Act.DISPATCH, office=EAST, disposition=Disposition.ORDER), now=NOON + MINUTE)
+    assert sum(one.n for one in store.summary(NOON, Scope(frozenset({EAST}))).counts) == before + 1
+    rebuilt = store.rebuild()
+    assert (rebuilt.tables["tally"].changed, rebuilt.tables["alert_tally"].changed) == (0, 0)
