@@ -15,6 +15,7 @@ from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
 from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
 from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, matrix, same_bank
+from dispatcher.open311.report import PREFIX
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
 from dispatcher.work.action import Action
@@ -181,7 +182,10 @@ class Engine:
         episode.add(sighting, self._owners)
         if episode is place.now:
             self._index(place)
-        return self._judge(place, episode, cause=sighting.id, again=again)
+        events = self._judge(place, episode, cause=sighting.id, again=again)
+        if not events and sighting.id.startswith(PREFIX):  # whoever reported it asks which case it is of
+            events = [self._event(place, episode, "reported", sighting.id, ())]
+        return events
 
     def _match(self, sighting: Sighting, matter: str) -> Place | None:
         """The known place that a sighting is most probably of."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import maps, seen_by, shelf, tables
+from dispatcher.store import maps, reports, seen_by, shelf, tables
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
 PAGE = 500  # cases asked for in one statement
@@ -79,6 +79,7 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
     _keep(connection, rows)
     sights = seen_by.show(connection, told, {case: row.area for case, row in rows.items()})
     maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})
+    reports.place(connection, events)
     seen_by.belong(connection, [(uri, event.case) for event in events if (uri := _picture(event))])
     shelf.place(connection, [_move(row, sights[case]) for case, row in rows.items()])
     alerts = [_alert(event, recipient) for event in events for recipient in dict.fromkeys(event.recipients)]
