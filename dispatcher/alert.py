@@ -12,7 +12,7 @@ from models.taxonomy import Taxonomy
 
 SOURCE = "/dispatcher"
 ALERT_TYPE = "cn.jiexun.alert.v1"
-INSIDE = frozenset({"suspected", "dismissed"})  # while they are of candidates they are for the page alone
+INSIDE = frozenset({"suspected", "dismissed", "merged"})  # while they are of candidates they are for the page alone
 
 KEPT = frozenset({"reported"})  # for the store alone: a report changed nothing, and belongs to this case
 

@@ -6,12 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
-from pydantic import AwareDatetime
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from dispatcher.access.principal import Principal, Reach, Role
 from dispatcher.access.scope import Scope
+from dispatcher.api.asked import Time
 from dispatcher.api.desk import DeskDep
 from dispatcher.api.georeport import listed, single
 from dispatcher.api.open311_schemas import ERRORS, FORM_BODY, answers
@@ -35,7 +35,6 @@ Format = Annotated[str, Path(pattern="^(json|xml)$")]
 Code = Annotated[str, Path(max_length=20, pattern=r"^[0-9A-Za-z_-]+$")]
 Id = Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z_-]+$")]
 Codes = Annotated[str | None, Query(max_length=2000, pattern=r"^[0-9A-Za-z_-]+(,[0-9A-Za-z_-]+)*$")]
-Time = Annotated[AwareDatetime | None, Query(description="RFC 3339, with its offset from UTC")]
 # One endpoint serves one city: the parameter of the standard is taken and means nothing.
 Jurisdiction = Annotated[str | None, Query(max_length=200)]
 

@@ -76,6 +76,8 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
         row = rows.setdefault(event.case, _Row(first=event.seq, raised=event.seq, before=None))
         row.take(event)
         told.setdefault(event.case, set()).update(event.recipients)
+        if event.event == "merged":  # who was told of the other case sees this one, and is not told again
+            told[event.case].update(alert["recipient"] for alert in event.document["alerts"])
     _keep(connection, rows)
     sights = seen_by.show(connection, told, {case: row.area for case, row in rows.items()})
     maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})

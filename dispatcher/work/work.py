@@ -241,4 +241,7 @@ _DONE: dict[Act, Callable[[Work, Entry, str], Work]] = {
     Act.ESCALATE: _escalate,
     Act.VERIFY: _same,
     Act.MOVE: _move,
+    Act.MERGE: _same,
+    Act.SPLIT: _same,
+    Act.ABSORB: _same,
 }
