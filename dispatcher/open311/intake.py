@@ -44,16 +44,16 @@ def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, letters: Lett
     told: list[CaseEvent] = []
     with dispatcher.turn(), store.writing() as connection:
         for report in reports.waiting(connection, AT_ONCE):
-            why = None
             try:
                 envelope = report.envelope(taxonomy)
                 decided = dispatcher.decide(envelope, parse_sighting(envelope.data))
-                if decided is not None:
-                    store.append([decided.input], decided.events, (), letters)
-                    told += decided.events
-            except (ValueError, KeyError) as error:
-                why = str(error)
-            reports.taken(connection, report.id, why)
+            except (ValueError, KeyError) as error:  # KeyError: a matter that was struck off the list meanwhile
+                reports.taken(connection, report.id, str(error))
+                continue
+            if decided is not None:
+                store.append([decided.input], decided.events, (), letters)
+                told += decided.events
+            reports.taken(connection, report.id)
     return told
 
 
