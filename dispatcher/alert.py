@@ -12,7 +12,9 @@ from models.taxonomy import Taxonomy
 
 SOURCE = "/dispatcher"
 ALERT_TYPE = "cn.jiexun.alert.v1"
-INSIDE = frozenset({"suspected", "dismissed"})  # while they are of candidates they are for the page alone
+INSIDE = frozenset({"suspected", "dismissed", "merged"})  # while they are of candidates they are for the page alone
+
+KEPT = frozenset({"reported"})  # for the store alone: a report changed nothing, and belongs to this case
 
 
 class Named(Protocol):
@@ -23,7 +25,7 @@ class Named(Protocol):
 
 def case_envelope(event: CaseEvent) -> Envelope | None:
     """For topic `cases` (key: case id); None for an event that stays inside. Repeats have the same id and bytes."""
-    if event.event in INSIDE and event.case.opened_at is None:
+    if event.event in KEPT or (event.event in INSIDE and event.case.opened_at is None):
         return None
     return Envelope(
         id=event.id,

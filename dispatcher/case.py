@@ -78,6 +78,7 @@ class Case:
     alerts: tuple[Alert, ...]
     confidence: float  # the best sighting's
     evidence: Pictured | None  # of the best sighting that has a picture, else why there is none
+    merged_into: str | None = None  # the case that goes on with its sightings: a person said that they are one
 
     def document(self) -> dict[str, Any]:
         """The entry in `cases` of the JSON document."""
@@ -110,7 +111,7 @@ class Case:
             "alerts": [alert.document() for alert in self.alerts],
             "confidence": self.confidence,
             "evidence": evidence,
-        }
+        } | ({} if self.merged_into is None else {"merged_into": self.merged_into})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,7 @@ def parsed_case(document: Mapping[str, Any]) -> Case:
         "alerts": tuple(Alert(a["recipient"], a["event"], parse_rfc3339(a["at"])) for a in document["alerts"]),
         "evidence": None if evidence is None else _evidence(evidence),
     }
-    return Case(**{field.name: document[field.name] for field in fields(Case)} | made)
+    return Case(**{field.name: document.get(field.name) for field in fields(Case)} | made)
 
 
 def _evidence(document: Mapping[str, Any]) -> Evidence:

@@ -15,15 +15,16 @@ from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
 from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
 from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, same_bank, spread_m
+from dispatcher.open311.report import PREFIX
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
+from dispatcher.places import Places
 from dispatcher.work.action import Action
 from dispatcher.work.rules import NONE, Rules
 from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
 
-INDEX_RESOLUTION = 13  # places are indexed by H3 cells of the resolution that passes normally have
 LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
 AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
 MOVES_AT = 0.8  # a case is told to another owner only when that one is this probable ...
@@ -45,7 +46,7 @@ class Engine:
         """
         self._areas = areas
         self._taxonomy = taxonomy
-        self._places: dict[str, Place] = {}
+        self._places = Places()
         self._place_of: dict[str, Place] = {}  # case -> its place
         self._anchors: dict[str, list[Sighting]] = {}  # of each object the newest, KEPT of them
         self._members: dict[str, list[str]] = {}  # of each object all, by id; when all inputs are remembered
@@ -54,7 +55,6 @@ class Engine:
         self._grid = Grid()
         self._read: dict[str, None] = {}  # ids of sightings and passes
         self._remembered = remembered
-        self._cells: dict[str, set[str]] = {}  # H3 cell -> places in it
         self._clock = datetime.min.replace(tzinfo=UTC)
         self.rules: Rules = NONE  # of communities and campaigns, as imported last
         self.repeats = 0
@@ -87,11 +87,17 @@ class Engine:
         if place is None or action.id in self._read:
             return
         self._read[action.id] = None
-        next(episode for episode in place.episodes if episode.id == action.case).act(action)
+        episode = next(episode for episode in place.episodes if episode.id == action.case)
+        if action.into is not None:
+            self._merge(place, episode, action.into)
+        elif action.part is not None:
+            self._split(place, episode, action, action.part)
+        else:
+            episode.act(action)
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
-        found = [place.case(episode) for place in self._places.values() for episode in place.episodes]
+        found = [place.case(episode) for place in self._places.all() for episode in place.episodes]
         return sorted(found, key=lambda case: (case.first_seen_at, case.id))
 
     def objects(self) -> list[Anchor]:
@@ -109,7 +115,7 @@ class Engine:
 
     def places_in_view(self, item: Pass) -> list[Place]:
         """The places that a pass would be taken to say something about."""
-        return [self._places[id] for id in sorted(self._in_view(item))]
+        return [self._places[id] for id in sorted(self._places.in_view(item))]
 
     # What a snapshot needs
 
@@ -119,7 +125,7 @@ class Engine:
         return None if self._clock.year == 1 else self._clock
 
     def places(self) -> Iterable[Place]:
-        return self._places.values()
+        return self._places.all()
 
     def anchors(self) -> dict[str, list[Sighting]]:
         """The newest sightings of each object, by its id."""
@@ -128,9 +134,8 @@ class Engine:
     def adopt(self, places: Iterable[Place], anchors: dict[str, list[Sighting]], clock: datetime | None) -> None:
         """Know what another engine knew. For a fresh one."""
         for place in places:
-            self._places[place.id] = place
             self._place_of |= {episode.id: place for episode in place.episodes}
-            self._index(place)
+            self._places.put(place)
         for id, sightings in anchors.items():
             self._anchors[id] = sightings
             if self._remembered is None:
@@ -142,7 +147,7 @@ class Engine:
 
     def _forget(self, now: datetime) -> None:
         """Let go what is long over."""
-        for place in list(self._places.values()):
+        for place in list(self._places.all()):
             last = place.now
             settled = [e for e in place.episodes[:-1] if e.closed_at is None or now - e.closed_at < SETTLED]
             for episode in place.episodes[:-1]:
@@ -150,17 +155,14 @@ class Engine:
                     del self._place_of[episode.id]
             place.episodes[:] = [*settled, last]
             if last.state in OVER and now - last.looks[-1].at > FORGOTTEN:
-                del self._places[place.id]
                 for episode in place.episodes:
                     del self._place_of[episode.id]
-                self._grid.remove(place.id)
-                for cell in place.cells:
-                    self._cells[cell].discard(place.id)
+                self._places.forget(place)
         for id, known in list(self._anchors.items()):
             if now - max(s.seen_at for s in known) > FORGOTTEN:
                 del self._anchors[id], self._anchored[id]
                 self._grid.remove(id)
-        self._cells = {cell: places for cell, places in self._cells.items() if places}
+        self._places.tidy()
 
     # One sighting
 
@@ -176,7 +178,6 @@ class Engine:
         place = self._match(sighting, matter)
         if place is None:
             place = Place(derived_id("place", sighting.id), sighting.kind, matter, [])
-            self._places[place.id] = place
         episode = place.episode_at(sighting.seen_at) if place.episodes else None
         if episode is None:
             episode = _begun(place, sighting)
@@ -184,20 +185,23 @@ class Engine:
         again = bool(episode.sightings) and all(s.pass_id != sighting.pass_id for s in episode.sightings)
         episode.add(sighting, self._owners)
         if episode is place.now:
-            self._index(place)
-        return self._judge(place, episode, cause=sighting.id, again=again)
+            self._places.put(place)
+        events = self._judge(place, episode, cause=sighting.id, again=again)
+        if not events and sighting.id.startswith(PREFIX):  # whoever reported it asks which case it is of
+            events = [self._event(place, episode, "reported", sighting.id, ())]
+        return events
 
     def _match(self, sighting: Sighting, matter: str) -> Place | None:
         """The known place that a sighting is most probably of."""
         reach = min(FARTHEST_M, 12.0 + 3.0 * spread_m(sighting.covariance_m2))
         scores = {}
-        for id in self._grid.near(matter, sighting.lat, sighting.lon, reach):
-            now = self._places[id].now
+        for id, place, spot in self._places.near(matter, sighting.lat, sighting.lon, reach):
+            now = place.now
             if now.refused_until is not None and sighting.seen_at > now.refused_until:
                 continue  # what was dismissed is long over: another thing, to be judged by itself
-            scores[id] = _score(sighting, now.sightings, *now.position)
+            scores[id] = _score(sighting, now.sightings, *spot)
         best = _best(scores)
-        return None if best is None else self._places[best]
+        return None if best is None else self._places.of_spot(best)
 
     def _anchor(self, sighting: Sighting) -> None:
         near = self._grid.near(sighting.kind, sighting.lat, sighting.lon, FARTHEST_M)
@@ -214,12 +218,41 @@ class Engine:
         self._anchored[id] = fuse(self._anchors[id])
         self._grid.put(id, sighting.kind, *self._anchored[id][:2])
 
+    # What a person said is one, or is not
+
+    def _merge(self, place: Place, episode: Episode, into: str) -> None:
+        """The sightings go on in another case, and what is seen at either spot from now on is of that one."""
+        other = self._place_of.get(into)
+        if other is None:
+            return
+        kept = next(found for found in other.episodes if found.id == into)
+        other.parts += [kept.position, episode.position, *place.parts]
+        kept.join(episode, self._owners)
+        place.episodes.remove(episode)
+        del self._place_of[episode.id]
+        place.retired = True
+        self._places.hide(place)
+        if not place.episodes:
+            self._places.forget(place)
+        self._places.put(other)
+
+    def _split(self, place: Place, episode: Episode, action: Action, part: str) -> None:
+        """The named sightings are of another thing, at a place of its own."""
+        fresh = episode.part(part, frozenset(action.sightings), self._owners)
+        fresh.alerts = [Alert(recipient, action.event, action.at) for recipient in action.recipients]
+        made = Place(derived_id("place", part), place.kind, place.matter, [fresh])
+        self._place_of[part] = made
+        self._places.hide(place)
+        place.parts = []  # what was one is known to be several
+        self._places.put(place)
+        self._places.put(made)
+
     # One pass
 
     def _miss(self, item: Pass) -> list[CaseEvent]:
         """What a pass looked at and did not report counts against the cases there."""
         events: list[CaseEvent] = []
-        for id in sorted(self._in_view(item)):
+        for id in sorted(self._places.in_view(item)):
             place = self._places[id]
             episode = place.now
             if episode.state in OVER:
@@ -229,15 +262,6 @@ class Engine:
             if detectable >= LEAST_DETECTABLE and episode.miss(look):
                 events += self._judge(place, episode, cause=item.id, again=False)
         return events
-
-    def _in_view(self, item: Pass) -> set[str]:
-        if item.h3_resolution == INDEX_RESOLUTION:
-            cells: Iterable[str] = item.looked
-        elif item.h3_resolution > INDEX_RESOLUTION:
-            cells = {h3.cell_to_parent(cell, INDEX_RESOLUTION) for cell in item.looked}
-        else:
-            cells = (child for cell in item.looked for child in h3.cell_to_children(cell, INDEX_RESOLUTION))
-        return {id for cell in cells for id in self._cells.get(cell, ())}
 
     # What follows from it
 
@@ -304,16 +328,6 @@ class Engine:
 
     def _owners(self, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
         return owners(self._areas, lat, lon, covariance)
-
-    def _index(self, place: Place) -> None:
-        lat, lon, _ = place.now.position
-        self._grid.put(place.id, place.matter, lat, lon)
-        cells = set(h3.grid_disk(h3.latlng_to_cell(lat, lon, INDEX_RESOLUTION), 1))
-        for cell in place.cells - cells:
-            self._cells[cell].discard(place.id)
-        for cell in cells - place.cells:
-            self._cells.setdefault(cell, set()).add(place.id)
-        place.cells = cells
 
 
 def _score(sighting: Sighting, known: list[Sighting], lat: float, lon: float, covariance: Covariance) -> float | None:

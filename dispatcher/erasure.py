@@ -18,8 +18,9 @@ from typing import Any
 import h3
 
 from dispatcher.area import Areas
-from dispatcher.engine import INDEX_RESOLUTION, Engine
 from dispatcher.place import Place
+from dispatcher.engine import Engine
+from dispatcher.places import INDEX_RESOLUTION
 from ingest.envelope import Envelope
 from ingest.frame import parse_rfc3339, rfc3339
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import dropwhile
@@ -17,6 +17,7 @@ from vision.sighting import Covariance, Sighting
 STANDS_AT = 0.6  # so probable by the looks since, a thing that was reported as handled is there all the same
 REFUSED = timedelta(days=7)  # so long a dismissed thing may go on standing there, and nobody is told of it again
 
+Located = tuple[float, float, Covariance]
 Owners = Callable[[float, float, Covariance], tuple[Share, ...]]
 
 
@@ -35,7 +36,7 @@ class Episode:
     probability: float = 0.0
     alerts: list[Alert] = field(default_factory=list)
     owners: tuple[Share, ...] = ()
-    position: tuple[float, float, Covariance] = (0.0, 0.0, (0.0, 0.0, 0.0))
+    position: Located = (0.0, 0.0, (0.0, 0.0, 0.0))
     handled_at: datetime | None = None  # when an officer said that it was cleared
     refused_until: datetime | None = None  # dismissed by an officer: what is seen there until then is the same thing
 
@@ -50,6 +51,40 @@ class Episode:
     def add(self, sighting: Sighting, owners: Owners) -> None:
         """Take a sighting: it counts once a pass, and replaces a miss of the same pass."""
         self.sightings.append(sighting)
+        self._see(sighting)
+        self._locate(owners)
+
+    def join(self, other: Episode, owners: Owners) -> None:
+        """Go on with what another one was made of: a person said that they are one. The next look judges it anew."""
+        self.alerts += other.alerts
+        self.opened_at = min(filter(None, (self.opened_at, other.opened_at)), default=None)
+        self.probability = max(self.probability, other.probability)
+        self.hold([*self.sightings, *other.sightings], [*self.looks, *other.looks], owners)
+
+    def part(self, id: str, sightings: Collection[str], owners: Owners) -> Episode:
+        """Give some sightings to an episode of their own: a person said that they are of something else.
+
+        Both are there as surely as they were until the next look. The alerts stay.
+        """
+        fresh = Episode(id, 1, None, State.OPEN, opened_at=self.opened_at, probability=self.probability)
+        looks = self.looks
+        fresh.hold([s for s in self.sightings if s.id in sightings], looks, owners)
+        self.hold([s for s in self.sightings if s.id not in sightings], looks, owners)
+        return fresh
+
+    def hold(self, sightings: list[Sighting], looks: Sequence[Look], owners: Owners) -> None:
+        """Be of exactly these sightings, and of the passes that looked after the first of them and saw nothing."""
+        self.sightings, self.looks = [], []
+        for sighting in sightings:
+            self.sightings.append(sighting)
+            self._see(sighting)
+        self._locate(owners)
+        for look in looks:
+            if look.seen is None:
+                self.miss(look)
+
+    def _see(self, sighting: Sighting) -> None:
+        """A pass that saw it is one look, however often."""
         same = [s for s in self.sightings if s.pass_id == sighting.pass_id]
         look = Look(
             at=min(s.seen_at for s in same),
@@ -59,6 +94,8 @@ class Episode:
         )
         self.looks = [other for other in self.looks if other.pass_id != sighting.pass_id]
         self._insert(look)
+
+    def _locate(self, owners: Owners) -> None:
         self.position = fuse(self.sightings)
         self.owners = owners(*self.position)
 
@@ -113,6 +150,8 @@ class Place:
     matter: str
     episodes: list[Episode]
     cells: set[str] = field(default_factory=set)  # H3 cells it is indexed under
+    parts: list[Located] = field(default_factory=list)  # where things stood that a person said are one: still this one
+    retired: bool = False  # its last case went on in another place's: what is seen here is of that one
 
     @property
     def now(self) -> Episode:

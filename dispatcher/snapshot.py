@@ -12,7 +12,7 @@ from typing import Any
 from dispatcher.belief import Look
 from dispatcher.case import Alert, Share, State
 from dispatcher.engine import Engine
-from dispatcher.place import Episode, Place
+from dispatcher.place import Episode, Located, Place
 from dispatcher.work.rules import Rules
 from ingest.frame import parse_rfc3339, rfc3339
 from vision.sighting import parse_sighting
@@ -51,11 +51,20 @@ def _place(place: Place) -> dict[str, Any]:
         "kind": place.kind,
         "matter": place.matter,
         "episodes": [_episode(episode) for episode in place.episodes],
+        "parts": [_located(part) for part in place.parts],
+        "retired": place.retired,
     }
 
 
 def _place_of(doc: dict[str, Any]) -> Place:
-    return Place(doc["id"], doc["kind"], doc["matter"], [_episode_of(episode) for episode in doc["episodes"]])
+    return Place(
+        doc["id"],
+        doc["kind"],
+        doc["matter"],
+        [_episode_of(episode) for episode in doc["episodes"]],
+        parts=[_located_of(part) for part in doc.get("parts", ())],
+        retired=doc.get("retired", False),
+    )
 
 
 def _episode(episode: Episode) -> dict[str, Any]:
@@ -71,14 +80,13 @@ def _episode(episode: Episode) -> dict[str, Any]:
         "probability": episode.probability,
         "alerts": [alert.document() for alert in episode.alerts],
         "owners": [share.document() for share in episode.owners],
-        "position": [*episode.position[:2], list(episode.position[2])],
+        "position": _located(episode.position),
         "handled_at": _text(episode.handled_at),
         "refused_until": _text(episode.refused_until),
     }
 
 
 def _episode_of(doc: dict[str, Any]) -> Episode:
-    lat, lon, (ee, en, nn) = doc["position"]
     return Episode(
         id=doc["id"],
         number=doc["number"],
@@ -91,10 +99,19 @@ def _episode_of(doc: dict[str, Any]) -> Episode:
         probability=doc["probability"],
         alerts=[Alert(told["recipient"], told["event"], parse_rfc3339(told["at"])) for told in doc["alerts"]],
         owners=tuple(Share(share["area"], share["p"]) for share in doc["owners"]),
-        position=(lat, lon, (ee, en, nn)),
+        position=_located_of(doc["position"]),
         handled_at=_time_of(doc.get("handled_at")),
         refused_until=_time_of(doc.get("refused_until")),
     )
+
+
+def _located(position: Located) -> list[Any]:
+    return [*position[:2], list(position[2])]
+
+
+def _located_of(doc: list[Any]) -> Located:
+    lat, lon, (ee, en, nn) = doc
+    return lat, lon, (ee, en, nn)
 
 
 def _text(time: datetime | None) -> str | None:

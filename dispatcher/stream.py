@@ -20,6 +20,7 @@ from dispatcher.case import CaseEvent
 from dispatcher.dispatch import Decided, Dispatcher, parsed
 from dispatcher.engine import Engine
 from dispatcher.merge import Input, Merge
+from dispatcher.open311 import intake
 from dispatcher.snapshot import dumped, load, mark
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
@@ -134,6 +135,7 @@ class DispatchLoop:
             self._committed_s = now
             self._commit()
             self._tick(self._now())
+            intake.take(self._store, self._dispatcher, self._taxonomy, self._letters)
             self._send_outbox()  # what offices did meanwhile goes out from here too
 
     # Reading
@@ -202,7 +204,8 @@ class DispatchLoop:
         if envelope is not None:
             yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
         for recipient, told in alert_envelopes(event, self._areas, self._taxonomy):
-            self._caused[told.id] = self._caused[event.id]
+            if event.id in self._caused:  # a report of a citizen came on no topic
+                self._caused[told.id] = self._caused[event.id]
             yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
 
     # Sending

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dispatcher.api.app import create_app
+from dispatcher.api.app import create_app, tick
 from dispatcher.api.serve import Serving, serve
 from dispatcher.area import Areas
 from dispatcher.dispatch import Dispatcher
@@ -158,7 +158,7 @@ def demo(
 
 def _serve(store: Store, areas: Areas, evidence: EvidenceStore, host: str, port: int) -> tuple[Serving, Ticker]:
     app = create_app(store, areas, evidence=evidence)
-    return serve(app, host, port), Ticker(app.state.clerk.tick, partial(datetime.now, UTC))
+    return serve(app, host, port), Ticker(partial(tick, app), partial(datetime.now, UTC))
 
 
 def _watch(served: Serving, desk: Ticker, live: Live) -> None:
@@ -371,7 +371,7 @@ def serve_command(
             count_access(app, opened, process.metrics.registry)
             served = serve(app, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
-            with Ticker(app.state.clerk.tick, partial(datetime.now, UTC)):
+            with Ticker(partial(tick, app), partial(datetime.now, UTC)):
                 served.run()
 
 

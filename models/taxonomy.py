@@ -73,13 +73,13 @@ class Taxonomy:
         return None if matter is None else matter.code
 
     def name_zh(self, kind: str) -> str:
-        """The Chinese name of a kind; the kind itself when unknown."""
-        known = self._by_kind.get(kind) or THINGS.get(kind)
+        """The Chinese name of a kind, or of a code that stands for one; the kind itself when unknown."""
+        known = self._by_kind.get(kind) or self.by_code.get(kind) or THINGS.get(kind)
         return kind if known is None else known.name
 
     def name_en(self, kind: str) -> str:
-        """The English name of a kind; the kind itself when unknown."""
-        known = self._by_kind.get(kind) or THINGS.get(kind)
+        """The English name of a kind, or of a code that stands for one; the kind itself when unknown."""
+        known = self._by_kind.get(kind) or self.by_code.get(kind) or THINGS.get(kind)
         return kind if known is None else known.name_en
 
     def group_of_kind(self, kind: str) -> str:

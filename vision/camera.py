@@ -49,7 +49,8 @@ class Camera:
 
     def lens_enu(self, heading_deg: float) -> Floats:
         """(2,) east and north of the lens from the antenna, metres."""
-        return ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg)[0]
+        enu: Floats = ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg)[0]
+        return enu
 
     @property
     def is_plain(self) -> bool:

@@ -21,6 +21,7 @@ class Reach(StrEnum):
     READ = "read"  # cases, events, areas, counts
     EVIDENCE = "evidence"  # pictures
     ACT = "act"  # actions on cases
+    OPEN311 = "open311"  # reports of citizens: sending them, and what becomes of them
     ADMIN = "admin"
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
 from sse_starlette import EventSourceResponse
@@ -21,7 +21,7 @@ from dispatcher.access.oidc import Provider
 from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
-from dispatcher.api import maps, ogc, signin
+from dispatcher.api import maps, ogc, open311, reports, signin
 from dispatcher.api.access import AccessCheck, still_known
 from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
@@ -42,6 +42,8 @@ from dispatcher.api.schemas import (
 )
 from dispatcher.api.stream import Stream, wire
 from dispatcher.api.work import router as work_router
+from dispatcher.area import Areas
+from dispatcher.open311.intake import Intake
 from dispatcher.store.areas import routed_by
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
@@ -106,11 +108,20 @@ def create_app(
     app.include_router(work_router)
     app.include_router(maps.router)
     app.include_router(ogc.router)
+    app.state.intake = Intake(store, cast(Areas, areas), names.taxonomy)
+    app.include_router(open311.router)
+    app.include_router(reports.router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
     check_rules(app)
     app.add_middleware(AccessCheck, gate=gate, public_url=public_url)
     install(app, hosts)
     return app
+
+
+def tick(app: FastAPI, now: datetime) -> None:
+    """What a server does now and then: the desk's clocks, and reports that nobody has taken."""
+    app.state.clerk.tick(now)
+    app.state.intake.decide()
 
 
 def stopping(app: FastAPI) -> threading.Event:

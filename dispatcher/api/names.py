@@ -16,6 +16,7 @@ from models.taxonomy import Taxonomy
 
 EVENT_ZH = {
     "suspected": "发现疑似",
+    "reported": "市民反映",
     "opened": "立案",
     "confirmed": "再次确认",
     "moved": "位置修正",

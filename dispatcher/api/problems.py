@@ -10,9 +10,10 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dispatcher.api import georeport
 from dispatcher.api.schemas import Problem
 
 # Nothing from elsewhere: the console works without a network, and a name found in the data cannot load a script.
@@ -47,8 +48,10 @@ DESCRIBED: dict[int | str, dict[str, Any]] = {
 }
 
 
-def problem(status: int, detail: str, instance: str) -> JSONResponse:
-    """An error as problem details."""
+def problem(status: int, detail: str, instance: str) -> Response:
+    """An error as problem details; under Open311 as that standard wants it."""
+    if instance.startswith(georeport.PREFIX):
+        return georeport.refusal(instance, status, detail)
     body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, instance=instance)
     return JSONResponse(body.model_dump(), status, media_type=MEDIA)
 
@@ -82,7 +85,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith(("/api/", "/ogc")):
+                if scope["path"].startswith(("/api/", "/ogc", georeport.PREFIX)):
                     headers.setdefault("cache-control", "no-store")
             await send(message)
 
@@ -129,19 +132,19 @@ def _host(scope: Scope) -> str:
     return host.partition("]")[0] + "]" if host.startswith("[") else host.partition(":")[0]
 
 
-async def _on_http(request: Request, error: Exception) -> JSONResponse:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # as registered
     answer = problem(error.status_code, str(error.detail), request.url.path)
     answer.headers.update(error.headers or {})
     return answer
 
 
-async def _on_invalid(request: Request, error: Exception) -> JSONResponse:
+async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # as registered
     faults = (f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors())
     return problem(422, "; ".join(faults), request.url.path)
 
 
-async def _on_crash(request: Request, _error: Exception) -> JSONResponse:
+async def _on_crash(request: Request, _error: Exception) -> Response:
     """The server logs the error; the client learns only that there was one."""
     return problem(500, "internal error; the server's log says more", request.url.path)

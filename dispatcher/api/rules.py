@@ -40,24 +40,30 @@ def anybody() -> Any:
     async def check(request: Request) -> Principal | None:
         return _principal(request)
 
-    return Depends(_marked(check, Rule(None)))
+    return Depends(ruling(check, Rule(None)))
 
 
 def _checking(rule: Rule) -> Callable[[Request], Any]:
     async def check(request: Request) -> Principal:
-        principal = _principal(request)
-        if principal is None:
-            raise HTTPException(401, "sign in first, or send a key", {"www-authenticate": "Bearer"})
-        if rule.role is not None and not principal.at_least(rule.role):
-            raise HTTPException(403, f"this needs the role {rule.role}; yours is {principal.role}")
-        if rule.reach is not None and not principal.reaches(rule.reach):
-            raise HTTPException(403, f"this key does not reach {rule.reach}")
-        return principal
+        return refuse(request, rule)
 
-    return _marked(check, rule)
+    return ruling(check, rule)
 
 
-def _marked(check: Callable[[Request], Any], rule: Rule) -> Callable[[Request], Any]:
+def refuse(request: Request, rule: Rule) -> Principal:
+    """Who asks, if the rule lets them. Raises HTTPException."""
+    principal = _principal(request)
+    if principal is None:
+        raise HTTPException(401, "sign in first, or send a key", {"www-authenticate": "Bearer"})
+    if rule.role is not None and not principal.at_least(rule.role):
+        raise HTTPException(403, f"this needs the role {rule.role}; yours is {principal.role}")
+    if rule.reach is not None and not principal.reaches(rule.reach):
+        raise HTTPException(403, f"this key does not reach {rule.reach}")
+    return principal
+
+
+def ruling(check: Callable[..., Any], rule: Rule) -> Callable[..., Any]:
+    """Says which rule a check enforces, for whoever walks the routes."""
     check.__dict__["rule"] = rule
     return check
 

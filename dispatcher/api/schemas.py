@@ -101,6 +101,7 @@ class CaseOut(BaseModel):
     last_seen_at: str
     episode: int
     previous: str | None
+    merged_into: str | None = None  # the case that goes on with it
     sightings: list[str]
     passes: int
     area: str | None  # the owner; None: unowned
@@ -125,7 +126,7 @@ class CaseOut(BaseModel):
             kind_zh=names.taxonomy.name_zh(document["kind"]),
             matter_zh=matter_zh,
             matter_en=matter_en,
-            state_zh=state_zh(document["state"]),
+            state_zh="已并案" if document.get("merged_into") else state_zh(document["state"]),
             ellipse=ellipse,
             error_m=ellipse.major_m,
             area=stored.area,

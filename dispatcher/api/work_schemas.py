@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from dispatcher.access.principal import Principal
+from dispatcher.open311.report import Contact, Report
 from dispatcher.work.asked import Asked, allowed
 from dispatcher.work.calendar import china
 from dispatcher.work.clerk import Clerk, Done, Standing
@@ -53,6 +54,8 @@ class ActionIn(BaseModel):
                 {"act": "acknowledge"},
                 {"act": "dispatch", "office": "440304-cgj", "disposition": "enforcement"},
                 {"act": "hand-back", "reason": "不在本社区范围"},
+                {"act": "merge", "into": "0a1b2c3d4e5f60718293a4b5", "reason": "同一处垃圾"},
+                {"act": "split", "sightings": ["9d3f0b7c55a94e0d8a6b2c41"], "reason": "相邻两处"},
                 {"act": "dismiss", "reason": "商户门内摆放", "label": "not-there"},
             ]
         },
@@ -66,9 +69,12 @@ class ActionIn(BaseModel):
     condition: Words | None = Field(None, max_length=64)
     label: Label | None = None
     score: int | None = Field(None, ge=1, le=5)
+    into: str | None = Field(None, max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")  # the case that it is merged into
+    sightings: list[Annotated[Words, Field(min_length=1, max_length=200)]] | None = Field(None, max_length=1000)
 
     def asked(self) -> Asked:
-        return Asked(**{name: getattr(self, name) for name in type(self).model_fields})
+        said = {name: getattr(self, name) for name in type(self).model_fields}
+        return Asked(**(said | {"sightings": None if self.sightings is None else tuple(self.sightings)}))
 
 
 class ConditionOut(BaseModel):
@@ -277,4 +283,45 @@ class ChoicesOut(BaseModel):
             labels={str(label): LABEL_ZH[label] for label in Label},
             steps={str(step): STEP_ZH[step] for step in Step},
             departments={department.code: department.name for department in clerk.book().duty.departments},
+        )
+
+
+class ContactOut(BaseModel):
+    """Personal data."""
+
+    first_name: str | None = None
+    last_name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    device_id: str | None = None
+    account_id: str | None = None
+
+
+class ReportOut(BaseModel):
+    """One report of a case."""
+
+    id: str
+    at: str
+    seen_at: str
+    lat: float  # WGS-84 degrees, as it was reported
+    lon: float
+    accuracy_m: float
+    description: str | None
+    address: str | None
+    media_url: str | None
+    contact: ContactOut | None  # for dispatchers and administrators alone
+
+    @classmethod
+    def of(cls, report: Report, contact: Contact | None) -> Self:
+        return cls(
+            id=report.id,
+            at=rfc3339(report.at),
+            seen_at=rfc3339(report.seen_at),
+            lat=report.lat,
+            lon=report.lon,
+            accuracy_m=report.accuracy_m,
+            description=report.description,
+            address=report.address,
+            media_url=report.media_url,
+            contact=None if contact is None else ContactOut(**contact.document()),
         )

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from dispatcher.case import Share
 from dispatcher.owner import recipients
-from dispatcher.store import gone, maps, seen_by, shelf, tables, tally
+from dispatcher.store import gone, maps, reports, seen_by, shelf, tables, tally
 from dispatcher.store.bulk import insert_rows, update_rows
 from dispatcher.store.rows import Delivery, Document, StoredEvent
 
@@ -77,11 +77,14 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
         row = rows.setdefault(event.case, _Row(first=event.seq, raised=event.seq, before=None))
         row.take(event)
         told.setdefault(event.case, set()).update(event.recipients)
+        if event.event == "merged":  # who was told of the other case sees this one, and is not told again
+            told[event.case].update(alert["recipient"] for alert in event.document["alerts"])
     for case, document in gone.without(connection, {case: row.document for case, row in rows.items()}).items():
         rows[case].document = document
     _keep(connection, rows)
     sights = seen_by.show(connection, told, {case: row.area for case, row in rows.items()})
     maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})
+    reports.place(connection, events)
     seen_by.belong(connection, [(uri, event.case) for event in events if (uri := _picture(event))])
     shelf.place(connection, [_move(row, sights[case]) for case, row in rows.items()])
     tally.count(connection, [_tallied(row, sights[case]) for case, row in rows.items()])

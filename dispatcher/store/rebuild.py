@@ -14,13 +14,26 @@ from dispatcher.store import work as work_log
 from dispatcher.store.access_tables import pictures, seen_by
 from dispatcher.store.map_tables import case_map, looks
 from dispatcher.store.project import project, stored_event
+from dispatcher.store.report_tables import report_cases
 from dispatcher.store.shelf_tables import shelf
 from dispatcher.store.tally_tables import alert_tally, tally
 from dispatcher.store.work_tables import work
 
 PAGE = 500
 # Objects are no projection of events: they come back by replaying the inputs.
-PROJECTIONS = (tables.cases, tables.alerts, seen_by, pictures, shelf, tally, alert_tally, case_map, looks, work)
+PROJECTIONS = (
+    tables.cases,
+    tables.alerts,
+    seen_by,
+    pictures,
+    shelf,
+    tally,
+    alert_tally,
+    case_map,
+    looks,
+    report_cases,
+    work,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
 from dispatcher.store.project import dumps, project, stored_event
 from dispatcher.store.rebuild import Rebuilt, rebuilt
+from dispatcher.store.reports import Reports
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
 from ingest.envelope import Envelope
 from ingest.frame import rfc3339
@@ -54,6 +55,7 @@ class Store:
         self.deliveries = Deliveries(engine)
         self.area_versions = AreaVersions(engine)
         self.maps = maps.Maps(engine)
+        self.reports = Reports(engine)
 
     @classmethod
     def open(cls, url: str) -> Self:

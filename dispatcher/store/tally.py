@@ -11,12 +11,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, delete, exists, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Table, exists, func, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.store import tables
 from dispatcher.store.access_tables import seen_by
+from dispatcher.store.bulk import delete_rows, upsert_rows
 from dispatcher.store.rows import CaseCount
 from dispatcher.store.seen_by import visible, within
 from dispatcher.store.shelf import shelves, stems
@@ -40,7 +40,8 @@ def count(connection: Connection, moves: Iterable[tuple[Tallied | None, Tallied]
     change: Counter[tuple[str, str, str, str]] = Counter()
     for before, after in moves:
         for tallied, n in ((before, -1), (after, 1)):
-            for stem in stems(tallied.seen_by) if tallied else ():
+            for stem in stems(tallied.seen_by) if tallied is not None else ():
+                assert tallied is not None  # or there are no stems
                 change[stem, tallied.state, tallied.matter, tallied.area or UNOWNED] += n
     names = ("stem", "state", "matter", "area")
     _add(connection, tally, [dict(zip(names, key, strict=True)) | {"n": n} for key, n in sorted(change.items()) if n])
@@ -95,12 +96,6 @@ def _add(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> No
     """Add to the counts of a table, and forget those that have come to nothing. The write lock is held."""
     if not rows:
         return
-    keys = list(table.primary_key.columns)
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    new = dialect.insert(table)
-    more = {"n": table.c.n + new.excluded.n}
-    connection.execute(new.on_conflict_do_update(index_elements=keys, set_=more), rows)
-    less = [{f"k_{name}": value for name, value in row.items() if name != "n"} for row in rows if row["n"] < 0]
-    if less:
-        one = and_(*(key == bindparam(f"k_{key.name}") for key in keys), table.c.n == 0)
-        connection.execute(delete(table).where(one), less)
+    keys = [column.name for column in table.primary_key.columns]
+    upsert_rows(connection, table, rows, keys, lambda given: {"n": table.c.n + given.n})
+    delete_rows(connection, table, [{key: row[key] for key in keys} | {"n": 0} for row in rows if row["n"] < 0])

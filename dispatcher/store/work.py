@@ -167,6 +167,23 @@ def case_of(connection: Connection, id: str) -> StoredCase | None:
     )
 
 
+def last_event_of(connection: Connection, case: str) -> StoredEvent | None:
+    query = select(tables.events).where(tables.events.c.case == case).order_by(tables.events.c.seq.desc()).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else stored_event(row)
+
+
+def input_lines(connection: Connection, ids: list[str]) -> dict[str, str]:
+    """Stored inputs by their ids; those that are not there are left out."""
+    found: dict[str, str] = {}
+    for start in range(0, len(ids), PAGE):
+        query = select(tables.inputs.c.id, tables.inputs.c.line).where(
+            tables.inputs.c.id.in_(ids[start : start + PAGE])
+        )
+        found |= {row.id: row.line for row in connection.execute(query)}
+    return found
+
+
 def earlier_near(connection: Connection, case: StoredCase, matter: str) -> list[StoredCase]:
     """Cases of one matter with the same owner, this one left out: for who asks whether it is the first."""
     query = select(tables.cases).where(

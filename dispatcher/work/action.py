@@ -27,6 +27,9 @@ class Action:
     at: datetime
     state: State | None  # what becomes of the case; None: it stays as it is
     recipients: tuple[str, ...]  # who is told
+    into: str | None = None  # of a merge: the case that goes on with its sightings
+    part: str | None = None  # of a split: the new case ...
+    sightings: tuple[str, ...] = ()  # ... and what goes into it
 
     def envelope(self) -> Envelope:
         return Envelope(
@@ -41,7 +44,9 @@ class Action:
                 "at": rfc3339(self.at),
                 "state": None if self.state is None else str(self.state),
                 "recipients": list(self.recipients),
-            },
+            }
+            | ({} if self.into is None else {"into": self.into})
+            | ({} if self.part is None else {"part": self.part, "sightings": list(self.sightings)}),
         )
 
 
@@ -55,4 +60,7 @@ def parsed_action(envelope: Envelope) -> Action:
         at=parse_rfc3339(data["at"]),
         state=None if data["state"] is None else State(data["state"]),
         recipients=tuple(data["recipients"]),
+        into=data.get("into"),
+        part=data.get("part"),
+        sightings=tuple(data.get("sightings", ())),
     )

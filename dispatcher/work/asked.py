@@ -22,9 +22,17 @@ class Asked:
     condition: str | None = None  # id of a filing condition
     label: Label | None = None  # why it is dismissed
     score: int | None = None  # 1 to 5
+    into: str | None = None  # the case that it is merged into
+    sightings: tuple[str, ...] | None = None  # that are split off
 
     def document(self) -> dict[str, Any]:
-        return asdict(self)
+        """What an Idempotency-Key stands for: what came later is left out where it is not said."""
+        said = {name: value for name in LATER if (value := getattr(self, name)) is not None}
+        return {name: value for name, value in asdict(self).items() if name not in LATER} | said
+
+
+LATER = ("into", "sightings")
+UNSHOWN = frozenset({Act.MERGE, Act.SPLIT})  # the page has no form for them: they are asked for through the API
 
 
 class Refusal(ValueError):
@@ -103,9 +111,9 @@ def refusal(act: Act, work: Work) -> str | None:
 
 
 def allowed(work: Work, who: Principal) -> list[Act]:
-    """What a principal may do with it now."""
+    """What a principal may do with it now, on the page."""
     return [
         act
         for act, rule in RULES.items()
-        if rule.role is not None and who.at_least(rule.role) and refusal(act, work) is None
+        if rule.role is not None and act not in UNSHOWN and who.at_least(rule.role) and refusal(act, work) is None
     ]

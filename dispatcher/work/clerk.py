@@ -10,27 +10,32 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from dispatcher.access.principal import Principal
 from dispatcher.access.scope import Scope
 from dispatcher.alert import alert_envelopes, case_envelope
-from dispatcher.case import Alert, CaseEvent, State, parsed_case
+from dispatcher.area import Areas
+from dispatcher.case import Alert, Case, CaseEvent, Share, State, parsed_case
+from dispatcher.owner import owners
 from dispatcher.store import seen_by
 from dispatcher.store import work as log
 from dispatcher.store.rows import Letter, StoredCase, StoredEvent
 from dispatcher.store.store import Store
 from dispatcher.store.work import Transaction
 from dispatcher.work.action import Action
-from dispatcher.work.asked import Asked, KeyReused, NoSuchCase, Stale, checked
+from dispatcher.work.asked import Asked, Incomplete, KeyReused, NoSuchCase, NotNow, Stale, checked, refusal
 from dispatcher.work.book import Book
 from dispatcher.work.entry import Entry, canonical, digest
 from dispatcher.work.plan import Offices, Plan, Situation, assigned, escalated, moved, planned, registered, same_place
+from dispatcher.work.regroup import merged, parted, unmergeable
 from dispatcher.work.step import RULES, Act, Step
 from dispatcher.work.work import Work
+from ingest.envelope import parse_envelope
 from ingest.frame import derived_id, rfc3339
 from ingest.topics import ALERTS, CASES
 from models.taxonomy import Taxonomy
+from vision.sighting import Covariance, Sighting, parse_sighting
 
 SYSTEM, SYSTEM_NAME = "system", "系统"
 BEGINS = frozenset({"opened", "rebounded"})
@@ -141,7 +146,12 @@ class Clerk:
             checked(asked, work, who)
             situation = self._situation(case, work, now)
             entry = _entry(case, asked.act, who.id, who.name, now, (asked.reason or "").strip() or None)
-            return self._do(connection, replace(entry, key=key, asked=body), planned(asked, situation), case)
+            entry = replace(entry, key=key, asked=body)
+            if asked.act is Act.MERGE:
+                return self._merge(connection, entry, asked, case, who)
+            if asked.act is Act.SPLIT:
+                return self._split(connection, entry, asked, case)
+            return self._do(connection, entry, planned(asked, situation), case)
 
     def tick(self, now: datetime) -> int:
         """Follow the case log and tell the next level of what nobody took up. Returns how many entries that made.
@@ -219,6 +229,62 @@ class Clerk:
                 made += 1
         return made
 
+    # What a person says is one, or is not
+
+    def _merge(self, connection: Transaction, entry: Entry, asked: Asked, case: StoredCase, who: Principal) -> Done:
+        """The case goes on in another one. Nobody is told: whoever heard of it hears how that one ends."""
+        other = None if asked.into is None else log.case_of(connection, asked.into)
+        if other is None or not seen_by.cases_in(connection, {other.id}, Scope(who.areas)):
+            raise Incomplete(f"merge: there is no case {asked.into!r} that it could go into")
+        work = log.work_of(connection, other.id) or Work(case=other.id, version=0)
+        fault = unmergeable(case.document, other.document) or refusal(Act.ABSORB, work)
+        if fault is not None:
+            raise NotNow(f"merge: {fault}")
+        sightings = self._sightings(connection, other, case)
+        gone, kept = merged(parsed_case(case.document), parsed_case(other.document), sightings, self._owners)
+        told = [_told(found, "merged", stored, entry.at) for found, stored in ((gone, case), (kept, other))]
+        done = log.chained(connection, replace(entry, event=told[0].id, details={"into": other.id}))
+        beside = _entry(other, Act.ABSORB, entry.actor, entry.name, entry.at, entry.reason, told[1].id)
+        log.chained(connection, replace(beside, details={"from": case.id, "sightings": list(gone.sightings)}))
+        self._append(connection, replace(_action(done, told[0], State.DISMISSED), into=other.id), told)
+        return self._done(connection, done)
+
+    def _split(self, connection: Transaction, entry: Entry, asked: Asked, case: StoredCase) -> Done:
+        """Some sightings become a case of their own, which its office is told of."""
+        taken = asked.sightings or ()
+        if not set(taken) or not set(taken) < set(case.document["sightings"]):
+            raise Incomplete("split: name some of the sightings of the case, and leave some")
+        id = derived_id("case", "split", case.id, str(case.updated))
+        sightings = self._sightings(connection, case)
+        rest, part = parted(parsed_case(case.document), id, taken, sightings, self._owners, entry.at)
+        alerted = tuple(alert.recipient for alert in part.alerts)
+        told = [_told(rest, "split", case, entry.at), _told(part, "split", case, entry.at, alerted)]
+        details = {"part": id, "sightings": sorted(taken)}
+        done = log.chained(connection, replace(entry, event=told[0].id, details=details))
+        heard = replace(_action(done, told[1], None), case=case.id, part=id, sightings=part.sightings)
+        self._append(connection, heard, told)
+        fresh, event = log.case_of(connection, id), log.last_event_of(connection, id)
+        assert fresh is not None
+        assert event is not None
+        self._register(connection, fresh, event, entry.at)
+        return self._done(connection, done)
+
+    def _append(self, connection: Transaction, heard: Action, told: list[CaseEvent]) -> None:
+        work = log.work_of(connection, heard.case)
+        letters = partial(self._letters, due_at=None if work is None else work.due_at)
+        self._store.append([heard.envelope()], told, letters=letters)
+
+    def _sightings(self, connection: Transaction, *cases: StoredCase) -> list[Sighting]:
+        """What cases are made of, as it was read. Raises NotNow when it is not stored any more."""
+        ids = [id for case in cases for id in case.document["sightings"]]
+        lines = log.input_lines(connection, ids)
+        if len(lines) < len(set(ids)):
+            raise NotNow("sightings of the case are not stored any more: it stays as it is")
+        return [parse_sighting(parse_envelope(lines[id]).data) for id in ids]
+
+    def _owners(self, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
+        return owners(cast(Areas, self._areas), lat, lon, covariance)
+
     # Doing it
 
     def _by_system(
@@ -246,7 +312,11 @@ class Clerk:
             work = log.work_of(connection, case.id)
             letters = partial(self._letters, due_at=None if work is None else work.due_at)
             self._store.append([heard.envelope()], [told], letters=letters)
-        after, work = log.case_of(connection, case.id), log.work_of(connection, case.id)
+        return self._done(connection, done)
+
+    @staticmethod
+    def _done(connection: Transaction, done: Entry) -> Done:
+        after, work = log.case_of(connection, done.case), log.work_of(connection, done.case)
         assert after is not None
         assert work is not None
         return Done(done, after, work)
@@ -290,6 +360,12 @@ def _event(case: StoredCase, event: str, state: State | None, recipients: tuple[
     )
     # A case event each moves `updated` on: no two actions on one case start from the same.
     id = derived_id("event", case.id, event, "action", str(case.updated))
+    return CaseEvent(id=id, event=event, at=at, case=after, recipients=recipients)
+
+
+def _told(after: Case, event: str, stored: StoredCase, at: datetime, recipients: tuple[str, ...] = ()) -> CaseEvent:
+    """The event of a case as a person regrouped it, `stored` before."""
+    id = derived_id("event", after.id, event, "action", str(stored.updated))
     return CaseEvent(id=id, event=event, at=at, case=after, recipients=recipients)
 
 

@@ -37,9 +37,10 @@ class Outcome(StrEnum):
 
     CLOSED = "closed"
     DISMISSED = "dismissed"
+    MERGED = "merged"  # it goes on in another case
 
 
-OUTCOME_ZH = {Outcome.CLOSED: "结案", Outcome.DISMISSED: "作废"}
+OUTCOME_ZH = {Outcome.CLOSED: "结案", Outcome.DISMISSED: "作废", Outcome.MERGED: "并案"}
 
 
 class Disposition(StrEnum):
@@ -77,7 +78,7 @@ LABEL_ZH = {
 
 
 class Act(StrEnum):
-    """What can be done with a case. No person asks the desk for the last six; `erase` is of no case."""
+    """What can be done with a case. No person asks the desk for the last seven; `erase` is of no case."""
 
     ACKNOWLEDGE = "acknowledge"
     DISPATCH = "dispatch"
@@ -91,11 +92,14 @@ class Act(StrEnum):
     DISMISS = "dismiss"
     PAUSE = "pause"
     RESUME = "resume"
+    MERGE = "merge"
+    SPLIT = "split"
     REGISTER = "register"
     ESCALATE = "escalate"
     VERIFY = "verify"
     FOUND_AGAIN = "found-again"
     MOVE = "move"
+    ABSORB = "absorb"
     ERASE = "erase"
 
 
@@ -112,11 +116,14 @@ ACT_ZH = {
     Act.DISMISS: "作废",
     Act.PAUSE: "挂起",
     Act.RESUME: "恢复",
+    Act.MERGE: "并案",
+    Act.SPLIT: "拆分",
     Act.REGISTER: "立案",
     Act.ESCALATE: "升级",
     Act.VERIFY: "复核消失",
     Act.FOUND_AGAIN: "再次发现",
     Act.MOVE: "位置修正",
+    Act.ABSORB: "并入他案",
     Act.ERASE: "清除个人信息",
 }
 WAITING = frozenset({Step.REGISTERED, Step.DISPATCHED})  # for an office that takes it up
@@ -173,10 +180,21 @@ RULES = {
     ),
     Act.PAUSE: Rule(role=Role.DISPATCHER, sources=WORKING, reason=True, event="paused"),
     Act.RESUME: Rule(role=Role.DISPATCHER, sources=WORKING, reason=True, event="resumed", paused=True),
+    Act.MERGE: Rule(
+        role=Role.DISPATCHER,
+        sources=UNCHECKED | {Step.COLLECTED},
+        reason=True,
+        event="merged",
+        state=State.DISMISSED,
+        outcome=Outcome.MERGED,
+        paused=True,
+    ),
+    Act.SPLIT: Rule(role=Role.DISPATCHER, sources=UNCHECKED, reason=True, event="split", paused=True),
     Act.REGISTER: Rule(role=None, sources=frozenset({Step.COLLECTED}), to=Step.REGISTERED),
     Act.ESCALATE: Rule(role=None, sources=WAITING, event="escalated"),
     Act.VERIFY: Rule(role=None, sources=UNCHECKED, to=Step.CHECKED, outcome=Outcome.CLOSED, paused=True),
     Act.FOUND_AGAIN: Rule(role=None, sources=frozenset({Step.REPORTED}), to=Step.HANDLING),
     Act.MOVE: Rule(role=None, sources=WAITING, paused=True),
+    Act.ABSORB: Rule(role=None, sources=UNCHECKED, event="merged", paused=True),
     Act.ERASE: Rule(role=None, sources=frozenset()),  # `jiexun erase`: an entry in the log, and nothing else
 }

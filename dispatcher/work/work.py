@@ -241,5 +241,8 @@ _DONE: dict[Act, Callable[[Work, Entry, str], Work]] = {
     Act.ESCALATE: _escalate,
     Act.VERIFY: _same,
     Act.MOVE: _move,
+    Act.MERGE: _same,
+    Act.SPLIT: _same,
+    Act.ABSORB: _same,
     Act.ERASE: _same,
 }

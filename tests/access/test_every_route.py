@@ -22,7 +22,13 @@ from vision.sighting import Evidence
 
 JPEG = b"\xff\xd8\xff\xe0 a picture of "
 # What a caller puts into a path. A route with another parameter fails the walk until its name is added here.
-PARAMETERS = {"id": ("case-east", "case-west", "case-border", "case-nowhere"), "name": ()}
+PARAMETERS = {
+    "id": ("case-east", "case-west", "case-border", "case-nowhere"),
+    "name": (),
+    "format": ("json", "xml"),
+    "service_code": ("06010",),
+    "token": ("0123456789abcdef",),
+}
 SECRET_OF_EAST = "东区才知道的事"
 
 

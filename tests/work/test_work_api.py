@@ -205,3 +205,16 @@ def test_a_ticker_keeps_the_clocks_until_it_is_ended(tmp_path) -> None:
                 time.sleep(0.01)
         told = clerk.standing("case-1", LOCAL).work.told
         assert told == ("440304008", "440304", CITY)
+
+
+def test_a_merge_needs_the_other_case_and_says_where_it_went(client) -> None:
+    nothing = act(client, act="merge", into="nothing", reason="同一处")
+    assert nothing.status_code == 422
+    assert "no case 'nothing'" in nothing.json()["detail"]
+    itself = act(client, act="merge", into="case-1", reason="同一处")
+    assert itself.status_code == 409
+    assert act(client, OFFICER, act="split", sightings=["sighting-1"], reason="两处").status_code == 403
+    assert act(client, act="split", sightings=[], reason="两处").status_code == 422
+    assert client.get("/api/cases/case-1").json()["case"]["merged_into"] is None
+    standing = client.get("/api/cases/case-1/work", headers={"x-who": LOCAL.id}).json()
+    assert not {"merge", "split"} & set(standing["work"]["allowed"])  # the page has no form for them

@@ -1,0 +1,117 @@
+"""Intake: reports reach the case engine, which decides whether they are of a case that is known.
+
+Whoever decides on the store takes them: a dispatcher that runs, else the server that they were sent to. A report that
+was taken is an input like a sighting: it lies in the log of inputs where it counted, and is decided the same again.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from dispatcher.alert import alert_envelopes, case_envelope
+from dispatcher.area import Areas
+from dispatcher.case import CaseEvent
+from dispatcher.dispatch import Dispatcher
+from dispatcher.engine import Engine
+from dispatcher.open311.posted import Filed
+from dispatcher.open311.report import Taking
+from dispatcher.snapshot import load, mark
+from dispatcher.store import reports
+from dispatcher.store.rows import Letter
+from ingest.topics import ALERTS, CASES
+from models.taxonomy import Taxonomy
+from vision.sighting import parse_sighting
+
+if TYPE_CHECKING:
+    from dispatcher.store.reports import Standing
+    from dispatcher.store.store import Store
+
+AT_ONCE = 100  # reports that are taken in one transaction
+WAIT_S = 2.0  # how long a sender waits for a dispatcher before it gets a token
+LOOK_S = 0.05
+REMEMBERED = 20_000  # inputs whose repeats the engine knows; the store knows all
+
+Letters = Callable[[CaseEvent], Iterable[Letter]]
+
+
+def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, letters: Letters) -> list[CaseEvent]:
+    """Let the engine decide on the reports that wait. What follows becomes durable with them, all or nothing."""
+    if not store.reports.any_waiting():
+        return []
+    told: list[CaseEvent] = []
+    with dispatcher.turn(), store.writing() as connection:
+        for report in reports.waiting(connection, AT_ONCE):
+            try:
+                envelope = report.envelope(taxonomy)
+                decided = dispatcher.decide(envelope, parse_sighting(envelope.data))
+            except (ValueError, KeyError) as error:  # KeyError: a matter that was struck off the list meanwhile
+                reports.taken(connection, report.id, str(error))
+                continue
+            if decided is not None:
+                store.append([decided.input], decided.events, (), letters)
+                told += decided.events
+            reports.taken(connection, report.id)
+    return told
+
+
+class Intake:
+    """Where a server puts reports. Its engine is made when the first one comes and nobody else decides."""
+
+    def __init__(self, store: Store, areas: Areas, taxonomy: Taxonomy) -> None:
+        self._store = store
+        self._areas = areas
+        self._taxonomy = taxonomy
+        self._lock = threading.Lock()
+        self._dispatcher: Dispatcher | None = None
+
+    def post(self, filed: Filed, key: str | None, asked: str | None) -> Standing:
+        """Keep a report and see it taken, if that is soon; else it waits."""
+        kept = self._store.reports.add(filed.report, filed.contact, key, asked)
+        give_up = time.monotonic() + WAIT_S
+        while kept.taking is Taking.WAITING and time.monotonic() < give_up:
+            if not self.decide():
+                time.sleep(LOOK_S)
+            found = self._store.reports.find(kept.report.id, kept.report.sender)
+            assert found is not None  # reports stay
+            kept = found
+        return kept
+
+    def decide(self) -> bool:
+        """Take what waits, unless a dispatcher runs, who will. False when it is left to them."""
+        if not self._store.reports.any_waiting():
+            return True
+        with self._lock:
+            lease = self._store.lease()
+            if lease is None:
+                return False
+            try:
+                take(self._store, self._caught_up(), self._taxonomy, self._letters)
+            except BaseException:
+                self._dispatcher = None  # it may know what was not stored
+                raise
+            finally:
+                lease.release()
+        return True
+
+    def _caught_up(self) -> Dispatcher:
+        """Read what was stored meanwhile before the write lock is taken: then it is held for a moment only."""
+        made = self._dispatcher
+        if made is None:
+            made = Dispatcher(Engine(self._areas, self._taxonomy, remembered=REMEMBERED), self._store)
+            kept = self._store.snapshot(mark(self._store.areas()))
+            if kept is not None:
+                made.seq, known = kept
+                load(made.engine, known)
+        made.recover(self._store.inputs(made.seq))
+        self._dispatcher = made
+        return made
+
+    def _letters(self, event: CaseEvent) -> Iterable[Letter]:
+        envelope = case_envelope(event)
+        if envelope is not None:
+            yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
+        for recipient, told in alert_envelopes(event, self._areas, self._taxonomy):
+            yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
