@@ -49,8 +49,7 @@ class Camera:
 
     def lens_enu(self, heading_deg: float) -> Floats:
         """(2,) east and north of the lens from the antenna, metres."""
-        enu: Floats = ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg)[0]
-        return enu
+        return ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg).reshape(2)
 
     @property
     def is_plain(self) -> bool:

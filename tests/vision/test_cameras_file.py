@@ -47,7 +47,7 @@ def test_a_camera_without_a_table_gets_one_that_says_all(tmp_path: Path) -> None
 def test_a_file_that_is_written_otherwise_is_left_alone(tmp_path: Path, text: str) -> None:
     path = tmp_path / "cameras.toml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"put in for front: pitch_deg = -4\.25"):
+    with pytest.raises(ValueError, match=r"put in by hand, for front: pitch_deg = -4\.25"):
         write_fields(path, "front", FOUND, FRONT)
     assert path.read_text() == text
 
