@@ -162,7 +162,8 @@ def parsed_case(document: Mapping[str, Any]) -> Case:
         "alerts": tuple(Alert(a["recipient"], a["event"], parse_rfc3339(a["at"])) for a in document["alerts"]),
         "evidence": None if evidence is None else _evidence(evidence),
     }
-    return Case(**{field.name: document.get(field.name) for field in fields(Case)} | made)
+    said: dict[str, Any] = {field.name: document.get(field.name) for field in fields(Case)}
+    return Case(**said | made)
 
 
 def _evidence(document: Mapping[str, Any]) -> Evidence:
