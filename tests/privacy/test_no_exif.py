@@ -23,13 +23,13 @@ def segment(marker: int, body: bytes) -> bytes:
 
 
 def tiff() -> bytes:
-    """EXIF with a serial number, an owner, a time, and a GPS position of 22.5401 N."""
+    """EXIF with a serial number, an owner, a time, and a GPS position."""
     texts = {0x0131: b"SERIAL-4711\x00", 0x013B: b"LI MING\x00", 0x0132: b"2026:11:20 08:15:02\x00"}
     gps_at = 8 + 2 + 12 * (len(texts) + 1) + 4
-    gps = struct.pack(">H", 2) + struct.pack(">HHI4s", 1, 2, 2, b"N\x00")
-    data_at = gps_at + 2 + 24 + 4
-    gps += struct.pack(">HHII", 2, 5, 3, data_at) + bytes(4)
-    data = struct.pack(">IIIIII", 22, 1, 32, 1, 2436, 100)
+    data_at = gps_at + 2 + 4 * 12 + 4
+    gps = struct.pack(">H", 4) + struct.pack(">HHI4s", 1, 2, 2, b"N\x00") + struct.pack(">HHII", 2, 5, 3, data_at)
+    gps += struct.pack(">HHI4s", 3, 2, 2, b"E\x00") + struct.pack(">HHII", 4, 5, 3, data_at + 24) + bytes(4)
+    data = struct.pack(">12I", 22, 1, 32, 1, 2436, 100, 114, 1, 3, 1, 1152, 100)
     entries = b""
     for tag, text in sorted(texts.items()):
         entries += struct.pack(">HHII", tag, 2, len(text), data_at + len(data))
@@ -59,7 +59,7 @@ def markers(jpeg: bytes) -> Iterator[int]:
 
 def test_the_laden_picture_is_one_that_a_reader_of_exif_understands() -> None:
     found = read_exif(laden((SAMPLE / "0001.jpg").read_bytes()), UTC)
-    assert found.time is not None
+    assert (found.lat, found.lon) == pytest.approx((22.5401, 114.0532), abs=1e-6)
     assert {0xE1, 0xED, 0xFE} <= set(markers(laden((SAMPLE / "0001.jpg").read_bytes())))
 
 
