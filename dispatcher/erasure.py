@@ -18,8 +18,8 @@ from typing import Any
 import h3
 
 from dispatcher.area import Areas
-from dispatcher.place import Place
 from dispatcher.engine import Engine
+from dispatcher.place import Place
 from dispatcher.places import INDEX_RESOLUTION
 from ingest.envelope import Envelope
 from ingest.frame import parse_rfc3339, rfc3339
