@@ -61,6 +61,12 @@ class Selection:
             return False
         return self.within is None or self._within(envelope)
 
+    def takes_report(self, lat: float, lon: float, at: datetime) -> bool:
+        """Whether it takes a citizen's report of such a place and time. No vehicle made it."""
+        if self.vehicle is not None or (self.before is not None and at >= self.before):
+            return False
+        return self.within is None or self.within(lat, lon)
+
     def _within(self, envelope: Envelope) -> bool:
         assert self.within is not None
         if envelope.type == SIGHTING_TYPE:

@@ -15,7 +15,7 @@ from dispatcher.area import Areas
 from dispatcher.document import one_line
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, inside
-from dispatcher.store import erasure, retention
+from dispatcher.store import erasure, reports, retention
 from dispatcher.store import work as log
 from dispatcher.store.database import drop_freed, explained_failures
 from dispatcher.store.erasure import Plan
@@ -34,7 +34,7 @@ from jiexun.streams import areas_of, default_store
 from models.taxonomy import Taxonomy
 from vision.pictures import NAME, EvidenceArchive
 
-TABLES = ("inputs", "kept", "cases")  # in which something was written over
+TABLES = ("inputs", "kept", "cases", "reports", "reporters")  # in which something was written over
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,7 @@ class Erased:
     pictures: int  # that a store of ours has, or had
     elsewhere: int  # pictures that are not ours to remove
     cases: int  # that have to do without a picture
+    reports: int  # of citizens, whose words and names go
     entry: str | None = None  # hash of the entry in the log of actions
     complete: bool = True  # False: somebody reads the database, and what he sees stays until the next erasure
 
@@ -58,7 +59,10 @@ def found(store: Store, areas: Areas, selection: Selection) -> Plan:
     taxonomy = Taxonomy.read()
     # A store may be read again by the stream's engine, which forgets, and by that of a replay, which does not.
     engines = [Engine(areas, taxonomy, remembered=REMEMBERED), Engine(areas, taxonomy)]
-    return erasure.planned(store.inputs(), engines, selection)
+    plan = erasure.planned(store.inputs(), engines, selection)
+    with store.reading() as connection:
+        plan.reports = reports.chosen(connection, lambda r: selection.takes_report(r.lat, r.lon, r.seen_at))
+    return plan
 
 
 def counted(store: Store, plan: Plan) -> Erased:
@@ -66,7 +70,8 @@ def counted(store: Store, plan: Plan) -> Erased:
     ours = {name for name in plan.pictures if NAME.fullmatch(name)}
     with store.reading() as connection:
         cases = len(retention.cases_with(connection, plan.pictures))
-    return Erased(len(plan.sightings), len(plan.passes), len(ours), len(plan.pictures) - len(ours), cases)
+    elsewhere = len(plan.pictures) - len(ours)
+    return Erased(len(plan.sightings), len(plan.passes), len(ours), elsewhere, cases, len(plan.reports))
 
 
 def done(
@@ -82,7 +87,9 @@ def done(
     for name in sorted(plan.pictures):
         if NAME.fullmatch(name):
             archive.remove(name)
-    numbers = {name: getattr(about, name) for name in ("sightings", "passes", "pictures", "elsewhere", "cases")}
+    numbers = {
+        name: getattr(about, name) for name in ("sightings", "passes", "pictures", "elsewhere", "cases", "reports")
+    }
     with store.writing() as connection:
         erasure.overwrite(connection, plan, day_of(at))
         entry = log.chained(connection, _entry({"asked": dict(asked), **numbers}, reason, now))
@@ -117,7 +124,7 @@ def erase(
     evidence: EvidenceUrl = None,
     json: Json = False,
 ) -> None:
-    """Remove pictures, and which vehicle drove where, from stored sightings and passes; cases stay. No way back.
+    """Remove pictures, which vehicle drove where, and names and words of citizens' reports; cases stay. No way back.
 
     What is named must all be met. The dispatcher must be stopped meanwhile; vehicles and workers may go on. It is an
     entry in the log that `jiexun audit verify` walks. docs/privacy.md says what it cannot reach.
@@ -180,7 +187,8 @@ def _run(
 
 
 def _say(about: Erased) -> None:
-    console.print(f"{about.sightings} sightings, {about.passes} passes, {about.pictures} pictures", end="")
+    console.print(f"{about.sightings} sightings, {about.passes} passes, {about.pictures} pictures, ", end="")
+    console.print(f"{about.reports} reports", end="")
     console.print(f"; {about.cases} cases have to do without a picture")
     if about.elsewhere:
         warn(f"{about.elsewhere} pictures are kept elsewhere and must be removed there")

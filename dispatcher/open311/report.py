@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -46,6 +46,15 @@ class Report:
 
     def document(self) -> dict[str, Any]:
         return asdict(self) | {"at": rfc3339(self.at), "seen_at": rfc3339(self.seen_at)}
+
+    @property
+    def worded(self) -> bool:
+        """Whether it says anything in words that a person chose."""
+        return (self.description, self.address, self.media_url) != (None, None, None)
+
+    def wordless(self) -> Report:
+        """The same without them: they may name somebody."""
+        return replace(self, description=None, address=None, media_url=None)
 
     def envelope(self, taxonomy: Taxonomy) -> Envelope:
         """As an input of the case engine: what, where and when, and none of its words.

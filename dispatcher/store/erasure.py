@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, erased, left_of, left_of_pass, left_of_sighting, spots
-from dispatcher.store import tables
+from dispatcher.store import reports, tables
+from dispatcher.store.bulk import upsert_rows
 from dispatcher.store.database import zero_freed
 from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.maps import looks_of
@@ -34,9 +34,10 @@ class Plan:
     sightings: set[str] = field(default_factory=set)  # ids
     passes: dict[str, frozenset[str]] = field(default_factory=dict)  # id -> cells that stay
     pictures: set[str] = field(default_factory=set)  # names
+    reports: set[str] = field(default_factory=set)  # ids: of citizens
 
     def __bool__(self) -> bool:
-        return bool(self.sightings or self.passes)
+        return bool(self.sightings or self.passes or self.reports)
 
 
 def planned(lines: Iterable[str], engines: Sequence[Engine], selection: Selection) -> Plan:
@@ -66,6 +67,7 @@ def overwrite(connection: Connection, plan: Plan, day: str) -> None:
     zero_freed(connection)
     _overwrite_inputs(connection, plan, day)
     _overwrite_snapshot(connection, plan.sightings, day)
+    reports.forget(connection, plan.reports)
 
 
 def _know(engine: Engine, envelope: Envelope) -> None:
@@ -104,12 +106,8 @@ def _left(envelope: Envelope, plan: Plan, day: str) -> Envelope:
 def _keep_looks(connection: Connection, looks: Counter[tuple[str, int]]) -> None:
     """The heat map counts who looked where; it must come out the same without the passes."""
     rows = [{"day": day, "cell": cell, "milli": milli} for (day, cell), milli in sorted(looks.items())]
-    if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        new = dialect.insert(erased_looks)
-        more = {"milli": erased_looks.c.milli + new.excluded.milli}
-        keys = [erased_looks.c.day, erased_looks.c.cell]
-        connection.execute(new.on_conflict_do_update(index_elements=keys, set_=more), rows)
+    kept = erased_looks.c.milli
+    upsert_rows(connection, erased_looks, rows, ["day", "cell"], lambda given: {"milli": kept + given.milli})
 
 
 def _overwrite_snapshot(connection: Connection, sightings: Collection[str], day: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +146,26 @@ def taken(connection: Connection, id: str, why: str | None = None) -> None:
     """The engine has taken it, or refused it and said why."""
     taking = Taking.TAKEN if why is None else Taking.REFUSED
     connection.execute(update(reports).where(reports.c.id == id).values(taking=str(taking), why=why))
+
+
+def chosen(connection: Connection, takes: Callable[[Report], bool]) -> set[str]:
+    """Ids of the reports that somebody wants and that still say more than what lies where."""
+    named = set(connection.scalars(select(reporters.c.report)))
+    found = (parsed_report(json.loads(document)) for document in connection.scalars(select(reports.c.document)))
+    return {report.id for report in found if takes(report) and (report.worded or report.id in named)}
+
+
+def forget(connection: Connection, ids: Collection[str]) -> None:
+    """Leave of reports what lies where, and neither who said so nor in what words. The write lock is held."""
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), PAGE):
+        some = wanted[start : start + PAGE]
+        connection.execute(delete(reporters).where(reporters.c.report.in_(some)))
+        query = select(reports.c.id, reports.c.document).where(reports.c.id.in_(some))
+        for id, document in connection.execute(query).all():
+            left = parsed_report(json.loads(document)).wordless()
+            text = json.dumps(left.document(), ensure_ascii=False)
+            connection.execute(update(reports).where(reports.c.id == id).values(document=text))
 
 
 def place(connection: Connection, events: Sequence[StoredEvent]) -> None:

@@ -23,6 +23,7 @@ from dispatcher.area import Areas
 from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, inside
+from dispatcher.open311.report import Contact, Report
 from dispatcher.snapshot import dumped, load, mark
 from dispatcher.store import tables
 from dispatcher.store import work as log
@@ -140,6 +141,26 @@ def test_nothing_names_the_vehicle_any_more_and_its_pictures_are_gone(store, are
     assert "bus-0417" not in text_of(store)
     assert "bus-0002" in text_of(store)
     assert {kept.name for kept in archive.kept()} == {picture("s2"), picture("bin")}
+
+
+def test_who_reported_and_in_what_words_goes_and_what_lies_where_stays(store, areas, archive) -> None:
+    street(store, areas, archive)
+    for n, lon in enumerate((LON, EAST_LON)):
+        report = Report(
+            id=f"report-{n}", token=f"t{n}", matter="06010", at=NOON, seen_at=NOON, lat=LAT, lon=lon, accuracy_m=15.0,
+            sender="key-12345", description="王小姐家门口有垃圾", media_url="https://example.org/me.jpg",
+        )  # fmt: skip
+        store.reports.add(report, Contact(first_name="王", phone="13800138000"))
+    assert erased(store, areas, archive, vehicle="bus-0417").reports == 0
+    assert erased(store, areas, archive, within=inside(areas, WEST), before=NOON).reports == 0
+    assert erased(store, areas, archive, within=inside(areas, WEST)).reports == 1
+    assert text_of(store).count("13800138000") == text_of(store).count("王小姐") == 1
+    left = store.reports.find("report-0", "key-12345").report
+    assert (left.matter, left.lon, left.description, left.media_url) == ("06010", LON, None, None)
+    assert erased(store, areas, archive, before=NOON + HOUR).reports == 1
+    assert "13800138000" not in text_of(store)
+    assert "example.org" not in text_of(store)
+    assert erased(store, areas, archive, before=NOON + HOUR).reports == 0
 
 
 def test_of_a_way_only_the_spots_stay_at_which_cases_were_looked_at(store, areas, folder) -> None:
