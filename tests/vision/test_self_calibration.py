@@ -67,7 +67,7 @@ def drive(seed: int, true: Camera, declared: Camera, way: Way | None = None, **h
     return verdict(own, pairs, idle, moved, declared)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 10**6),
     pitch=st.floats(-12, 6),
@@ -82,7 +82,10 @@ def test_a_front_camera_lies_within_four_sigmas_of_what_a_straight_drive_tells(
 ) -> None:
     true = Camera(hfov_deg=75.0, height_m=1.6, pitch_deg=pitch, yaw_deg=yaw, roll_deg=roll, k1=k1)
     found = drive(seed, true, replace(FRONT, hfov_deg=75.0, k1=k1), noise_px=noise, wrong=wrong)
-    assert found.refused is None
+    if found.refused is not None:  # of the worst pictures it may say nothing, but nothing wrong
+        assert wrong > 0.2
+        assert "the pictures do not fit together" in found.refused
+        return
     assert found.pitch is not None
     assert found.yaw is not None
     assert found.roll is None
@@ -91,7 +94,7 @@ def test_a_front_camera_lies_within_four_sigmas_of_what_a_straight_drive_tells(
     assert max(found.pitch.sigma_deg, found.yaw.sigma_deg) < 0.8
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, derandomize=True)
 @given(seed=st.integers(0, 10**6), side=st.sampled_from([-90.0, 90.0]), yaw=st.floats(-8, 8), roll=st.floats(-3, 3))
 def test_a_side_camera_tells_yaw_and_roll_and_no_pitch(seed: int, side: float, yaw: float, roll: float) -> None:
     true = Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-3.5, yaw_deg=side + yaw, roll_deg=roll)
