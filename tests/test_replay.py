@@ -283,19 +283,19 @@ def test_a_missing_or_damaged_model_ends_the_run_with_what_to_do(
 ) -> None:
     models = tmp_path / "models"
     shutil.copytree(SAMPLE.parents[1] / "models" / "streetscape-v1", models / "streetscape-v1")
-    for weights in (models / "streetscape-v1").glob("*.onnx"):  # which of them runs is the processor's to say
-        data = weights.read_bytes()
-        weights.unlink()
-        if damage == "truncated":
-            weights.write_bytes(data[: len(data) // 2])
-        elif damage == "altered":
-            weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    weights = models / "streetscape-v1" / "model.int8.onnx"  # what a CPU runs
+    data = weights.read_bytes()
+    weights.unlink()
+    if damage == "truncated":
+        weights.write_bytes(data[: len(data) // 2])
+    elif damage == "altered":
+        weights.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     from models.card import find_card
 
     monkeypatch.setattr(find_card, "__kwdefaults__", {"root": models})
     status, document, errors = run("replay", SAMPLE, "--json")
     assert (status, document) == (1, None)
-    assert re.search(r"model(\.int8)?\.onnx", errors.replace("\n", ""))
+    assert "model.int8.onnx" in errors.replace("\n", "")
     assert "put the released file back" in " ".join(errors.split())
 
 

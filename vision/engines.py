@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from types import MappingProxyType
 
 from models.card import Card
@@ -14,8 +13,6 @@ from vision.engine_onnxruntime import OnnxRuntimeEngine
 from vision.engine_openvino import OpenVinoEngine
 
 AUTO = "auto"
-CPUINFO = Path("/proc/cpuinfo")
-EXACT = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})  # as Linux names them
 Make = Callable[..., Engine]
 
 ENGINES: Mapping[str, Make] = MappingProxyType(
@@ -55,27 +52,12 @@ def chosen(card: Card, layout: Layout = FITTING) -> tuple[Engine | None, list[Tr
     tried: list[Tried] = []
     for name in ENGINES:
         try:
-            if name == "openvino-int8" and not exact_int8():
-                raise EngineUnavailable("this processor has no VNNI: its INT8 saturates, which costs a point of mAP50")
             engine = _made(card, name, layout)
         except EngineUnavailable as error:
             tried.append(Tried(name, works=False, reason=str(error)))
         else:
             return engine, [*tried, Tried(name, works=True, reason="")]
     return None, tried
-
-
-@cache
-def exact_int8(told: Path = CPUINFO) -> bool:
-    """Whether products of INT8 are added up without loss: with AVX2 alone pairs of them are cut to 16 bits.
-
-    Unknown processors, and those of other makes than x86, count as exact.
-    """
-    try:
-        flags = next(line for line in told.read_text().splitlines() if line.startswith("flags")).split()
-    except (OSError, StopIteration):
-        return True
-    return not EXACT.isdisjoint(flags)
 
 
 def _made(card: Card, name: str, layout: Layout) -> Engine:

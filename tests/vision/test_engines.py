@@ -17,7 +17,7 @@ from vision.detector import Busy, Detector
 from vision.engine import Engine, EngineUnavailable, Layout, Raw
 from vision.engine_onnxruntime import OnnxRuntimeEngine
 from vision.engine_openvino import OpenVinoEngine
-from vision.engines import AUTO, ENGINES, chosen, exact_int8, open_engine
+from vision.engines import AUTO, ENGINES, chosen, open_engine
 from vision.jpeg import PictureUnreadable
 from vision.on_device import DeviceJpegs
 from vision.postprocess import iou_matrix
@@ -225,19 +225,3 @@ def _protocol(engine: Engine) -> Engine:
 
 def test_the_fake_is_an_engine() -> None:
     assert _protocol(Slow()).lanes == 1
-
-
-@pytest.mark.parametrize(
-    ("told", "exact"),
-    [
-        ("processor\t: 0\nflags\t\t: fpu avx2 fma\n", False),
-        ("flags\t\t: avx2 avx512f avx512_vnni\n", True),
-        ("flags\t\t: avx2 avx_vnni\n", True),
-        ("Features\t: fp asimd asimddp\n", True),
-    ],
-    ids=["avx2", "avx512", "avx-vnni", "arm"],
-)
-def test_int8_is_passed_over_where_it_saturates(told: str, exact: bool, tmp_path: Path) -> None:
-    (tmp_path / "cpuinfo").write_text(told)
-    assert exact_int8(tmp_path / "cpuinfo") is exact
-    assert exact_int8(tmp_path / "nowhere")
