@@ -31,8 +31,8 @@ def _square(code: str, name: str, layer: str, parent: str | None, west: float, e
     }
 
 
-@pytest.fixture(scope="session")
-def areas_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def areas_text() -> str:
+    """Both communities, their streets and their district, as GeoJSON."""
     features = [
         _square("440304", "福田区", "district", None, 114.04, 114.06),
         _square("440304008", "莲花街道", "street", "440304", 114.04, 114.05),
@@ -40,8 +40,13 @@ def areas_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _square(WEST, "彩田社区", "community", "440304008", 114.04, 114.05),
         _square(EAST, "岗厦社区", "community", "440304004", 114.05, 114.06),
     ]
+    return json.dumps({"type": "FeatureCollection", "features": features})
+
+
+@pytest.fixture(scope="session")
+def areas_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("areas") / "areas.geojson"
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")
+    path.write_text(areas_text(), encoding="utf-8")
     return path
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, Select, delete, insert, or_, select, 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.open311.report import PREFIX, Contact, Report, Taking, parsed_report
 from dispatcher.store import tables
+from dispatcher.store.bulk import delete_rows, insert_rows
 from dispatcher.store.database import writer
 from dispatcher.store.report_tables import report_cases, reporters, reports
 from dispatcher.store.rows import StoredEvent
@@ -171,11 +172,8 @@ def forget(connection: Connection, ids: Collection[str]) -> None:
 def place(connection: Connection, events: Sequence[StoredEvent]) -> None:
     """A report is of the case that named it last: so it goes along when cases are merged or split."""
     last = {id: event.case for event in events for id in _reported(event.document["sightings"])}
-    ids = list(last)
-    for start in range(0, len(ids), PAGE):
-        connection.execute(delete(report_cases).where(report_cases.c.report.in_(ids[start : start + PAGE])))
-    if last:
-        connection.execute(insert(report_cases), [{"report": id, "case": case} for id, case in last.items()])
+    delete_rows(connection, report_cases, [{"report": id} for id in last])
+    insert_rows(connection, report_cases, [{"report": id, "case": case} for id, case in last.items()])
 
 
 def _reported(sightings: Iterable[str]) -> Iterable[str]:

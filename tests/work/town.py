@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import h3
+from futian import EAST, NOON, WEST, areas_text
 
 from dispatcher.access.principal import Principal, Role
 from dispatcher.area import Areas, parse_areas
@@ -16,8 +16,6 @@ from dispatcher.work.step import Act
 from ingest.envelope import Envelope
 from ingest.frame import rfc3339
 
-NOON = datetime(2026, 11, 20, 4, 0, tzinfo=UTC)  # noon in Shenzhen, a Friday
-WEST, EAST = "440304008901", "440304004902"
 STREET, DISTRICT, CITY = "440304008", "440304", "4403"
 BUREAU = "440304-cgj"
 LAT, LON = 22.5401, 114.0453  # in WEST
@@ -36,26 +34,8 @@ name = "福田区城市管理和综合执法局"
 """
 
 
-def _square(code: str, name: str, layer: str, parent: str | None, west: float, east: float) -> dict[str, Any]:
-    south, north = 22.535, 22.545
-    ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-    properties = {"code": code, "name": name, "layer": layer, "parent": parent}
-    return {
-        "type": "Feature",
-        "properties": properties,
-        "geometry": {"type": "Polygon", "coordinates": [ring]},
-    }
-
-
 def town() -> Areas:
-    features = [
-        _square("440304", "福田区", "district", None, 114.04, 114.06),
-        _square("440304008", "莲花街道", "street", "440304", 114.04, 114.05),
-        _square("440304004", "福田街道", "street", "440304", 114.05, 114.06),
-        _square(WEST, "彩田社区", "community", "440304008", 114.04, 114.05),
-        _square(EAST, "岗厦社区", "community", "440304004", 114.05, 114.06),
-    ]
-    areas, warnings = parse_areas(json.dumps({"type": "FeatureCollection", "features": features}), "town")
+    areas, warnings = parse_areas(areas_text(), "town")
     assert warnings == []
     return areas
 
