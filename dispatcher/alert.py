@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from dispatcher.case import CaseEvent
+from dispatcher.store.rows import Letter
 from ingest.envelope import Envelope
 from ingest.frame import derived_id, rfc3339
+from ingest.topics import ALERTS, CASES
 from models.taxonomy import Taxonomy
 
 SOURCE = "/dispatcher"
@@ -55,6 +57,15 @@ def alert_envelopes(
                 data=_said(event, recipient, areas, taxonomy) | ({} if due_at is None else {"due_at": due_at}),
             ),
         )
+
+
+def letters(event: CaseEvent, areas: Named, taxonomy: Taxonomy, due_at: str | None = None) -> Iterator[Letter]:
+    """What the world is told of an event, for the outbox: on topic `cases`, and on `alerts` for each recipient."""
+    envelope = case_envelope(event)
+    if envelope is not None:
+        yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
+    for recipient, told in alert_envelopes(event, areas, taxonomy, due_at):
+        yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
 
 
 def _said(event: CaseEvent, recipient: str, areas: Named, taxonomy: Taxonomy) -> dict[str, Any]:

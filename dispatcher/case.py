@@ -22,6 +22,8 @@ class State(StrEnum):
     DISMISSED = "dismissed"  # never believed, or refused by an officer with a reason
 
 
+OVER = frozenset({State.CLOSED, State.DISMISSED})
+
 STATE_ZH = {
     State.CANDIDATE: "待核实",
     State.OPEN: "待处理",

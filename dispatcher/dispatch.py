@@ -14,6 +14,8 @@ from dispatcher.work.rules import RULES_TYPE, Rules
 from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
+REMEMBERED = 20_000  # inputs whose repeats an engine beside a store knows; the store knows all
+
 
 class Log(Protocol):
     """Where decisions become durable. `dispatcher.store.Store`, or a fake in memory."""

@@ -13,7 +13,7 @@ import h3
 
 from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
-from dispatcher.case import Alert, Anchor, Case, CaseEvent, Share, State
+from dispatcher.case import OVER, Alert, Anchor, Case, CaseEvent, Share, State
 from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, same_bank, spread_m
 from dispatcher.open311.report import PREFIX
 from dispatcher.owner import owners, recipients
@@ -31,7 +31,6 @@ MOVES_AT = 0.8  # a case is told to another owner only when that one is this pro
 LEAVES_AT = 0.2  # ... and the one told before no more than this
 KEPT = 40  # sightings of an object by which its place is known, the newest: a bin is seen by every bus, for ever
 REFUSABLE = (State.CANDIDATE, State.DISMISSED)
-OVER = (State.CLOSED, State.DISMISSED)
 SETTLED = timedelta(days=2)  # after so long nothing late comes for an episode that another one followed
 FORGOTTEN = timedelta(days=30)  # a place so long over, or an object so long unseen, is a new one when it comes again
 

@@ -14,10 +14,10 @@ from datetime import datetime
 from functools import partial
 from itertools import takewhile
 
-from dispatcher.alert import alert_envelopes, case_envelope
+from dispatcher.alert import letters
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
-from dispatcher.dispatch import Decided, Dispatcher, parsed
+from dispatcher.dispatch import REMEMBERED, Decided, Dispatcher, parsed
 from dispatcher.engine import Engine
 from dispatcher.merge import Input, Merge
 from dispatcher.open311 import intake
@@ -30,7 +30,7 @@ from ingest.deadletter import dead_letter
 from ingest.envelope import parse_envelope
 from ingest.reader import Reader, Stopped
 from ingest.record import Partition, Record
-from ingest.topics import ALERTS, CASES, PASSES, SIGHTINGS
+from ingest.topics import ALERTS, PASSES, SIGHTINGS
 from ingest.watch import Watch
 from models.taxonomy import Taxonomy
 
@@ -41,7 +41,6 @@ FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
 SNAPSHOT_EVERY = 20_000  # inputs; about ten minutes of 5,000 vehicles
-REMEMBERED = 20_000  # inputs whose repeats the engine knows; the store knows all
 
 
 class DispatchLoop:
@@ -200,27 +199,24 @@ class DispatchLoop:
 
     def _letters(self, event: CaseEvent) -> Iterator[Letter]:
         """What the world is told of an event."""
-        envelope = case_envelope(event)
-        if envelope is not None:
-            yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
-        for recipient, told in alert_envelopes(event, self._areas, self._taxonomy):
-            if event.id in self._caused:  # a report of a citizen came on no topic
-                self._caused[told.id] = self._caused[event.id]
-            yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
+        for letter in letters(event, self._areas, self._taxonomy):
+            if letter.topic == ALERTS.name and event.id in self._caused:  # a report of a citizen came on no topic
+                self._caused[letter.id] = self._caused[event.id]
+            yield letter
 
     # Sending
 
     def _send_outbox(self) -> None:
         """Send what waits, oldest first; what is durable on its topic leaves the outbox."""
-        while letters := self._store.outbox():
+        while waiting := self._store.outbox():
             self._lease.check()
-            for letter in letters:
+            for letter in waiting:
                 record = event_record(letter.topic, letter.key, parse_envelope(letter.line))
                 cause = self._caused.get(letter.id)
                 self._reader.send(self._watch.sending(record, cause.record if cause else None))
             self._reader.flush()
-            self._store.sent(letters)
-            self._report(letters)
+            self._store.sent(waiting)
+            self._report(waiting)
         self._caused.clear()
 
     def _report(self, letters: Iterable[Letter]) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from dispatcher.access.principal import LOCAL
 from dispatcher.area import Areas
+from dispatcher.dispatch import REMEMBERED
 from dispatcher.document import one_line
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, inside
@@ -21,7 +22,6 @@ from dispatcher.store.database import drop_freed, explained_failures
 from dispatcher.store.erasure import Plan
 from dispatcher.store.gone import Why, day_of
 from dispatcher.store.store import Store
-from dispatcher.stream import REMEMBERED
 from dispatcher.work.entry import Entry
 from dispatcher.work.step import Act
 from ingest.frame import parse_rfc3339, rfc3339

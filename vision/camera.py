@@ -49,6 +49,8 @@ class Camera:
 
     def lens_enu(self, heading_deg: float) -> Floats:
         """(2,) east and north of the lens from the antenna, metres."""
+        if not (self.ahead_m or self.right_m):
+            return np.zeros(2)  # most: asked for every frame
         return ground_from_road(np.array([[self.ahead_m, self.right_m]]), heading_deg).reshape(2)
 
     @property

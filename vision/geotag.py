@@ -150,7 +150,5 @@ def _on_ground(keep: np.ndarray, road: Floats, covariance: Floats, camera: Camer
     bearing = math.radians(fix.heading_deg + camera.yaw_deg)
     sin, cos = math.sin(bearing), math.cos(bearing)
     turn = np.array([[sin, cos], [cos, -sin]])  # columns: where forward and right point
-    enu = road @ turn.T
-    if camera.ahead_m or camera.right_m:
-        enu = enu + camera.lens_enu(fix.heading_deg)
+    enu = road @ turn.T + camera.lens_enu(fix.heading_deg)
     return Spots(keep, enu, turn @ covariance @ turn.T, reach)

@@ -9,19 +9,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
-from dispatcher.alert import alert_envelopes, case_envelope
+from dispatcher.alert import letters
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
-from dispatcher.dispatch import Dispatcher
+from dispatcher.dispatch import REMEMBERED, Dispatcher
 from dispatcher.engine import Engine
 from dispatcher.open311.posted import Filed
 from dispatcher.open311.report import Taking
 from dispatcher.snapshot import load, mark
 from dispatcher.store import reports
 from dispatcher.store.rows import Letter
-from ingest.topics import ALERTS, CASES
 from models.taxonomy import Taxonomy
 from vision.sighting import parse_sighting
 
@@ -32,12 +32,11 @@ if TYPE_CHECKING:
 AT_ONCE = 100  # reports that are taken in one transaction
 WAIT_S = 2.0  # how long a sender waits for a dispatcher before it gets a token
 LOOK_S = 0.05
-REMEMBERED = 20_000  # inputs whose repeats the engine knows; the store knows all
 
 Letters = Callable[[CaseEvent], Iterable[Letter]]
 
 
-def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, letters: Letters) -> list[CaseEvent]:
+def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, told_by: Letters) -> list[CaseEvent]:
     """Let the engine decide on the reports that wait. What follows becomes durable with them, all or nothing."""
     if not store.reports.any_waiting():
         return []
@@ -51,7 +50,7 @@ def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, letters: Lett
                 reports.taken(connection, report.id, str(error))
                 continue
             if decided is not None:
-                store.append([decided.input], decided.events, (), letters)
+                store.append([decided.input], decided.events, (), told_by)
                 told += decided.events
             reports.taken(connection, report.id)
     return told
@@ -64,6 +63,7 @@ class Intake:
         self._store = store
         self._areas = areas
         self._taxonomy = taxonomy
+        self._letters: Letters = partial(letters, areas=areas, taxonomy=taxonomy)
         self._lock = threading.Lock()
         self._dispatcher: Dispatcher | None = None
 
@@ -108,10 +108,3 @@ class Intake:
         made.recover(self._store.inputs(made.seq))
         self._dispatcher = made
         return made
-
-    def _letters(self, event: CaseEvent) -> Iterable[Letter]:
-        envelope = case_envelope(event)
-        if envelope is not None:
-            yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
-        for recipient, told in alert_envelopes(event, self._areas, self._taxonomy):
-            yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())

@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, select, update
 
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, erased, left_of, left_of_pass, left_of_sighting, spots
 from dispatcher.store import reports, tables
-from dispatcher.store.bulk import upsert_rows
+from dispatcher.store.bulk import update_rows, upsert_rows
 from dispatcher.store.database import zero_freed
 from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.maps import looks_of
@@ -85,7 +85,6 @@ def _know(engine: Engine, envelope: Envelope) -> None:
 def _overwrite_inputs(connection: Connection, plan: Plan, day: str) -> None:
     ids = sorted(plan.sightings | plan.passes.keys())
     looks: Counter[tuple[str, int]] = Counter()
-    one = update(tables.inputs).where(tables.inputs.c.id == bindparam("key")).values(line=bindparam("text"))
     for start in range(0, len(ids), PAGE):
         query = select(tables.inputs.c.line).where(tables.inputs.c.id.in_(ids[start : start + PAGE]))
         found = [parse_envelope(line) for line in connection.scalars(query)]
@@ -93,7 +92,7 @@ def _overwrite_inputs(connection: Connection, plan: Plan, day: str) -> None:
             if envelope.type == PASS_TYPE and not erased(envelope):
                 looks.update(dict(looks_of(envelope)))
         left = [_left(envelope, plan, day) for envelope in found]
-        connection.execute(one, [{"key": envelope.id, "text": envelope.dumps()} for envelope in left])
+        update_rows(connection, tables.inputs, [{"id": one.id, "line": one.dumps()} for one in left], ["id"])
     _keep_looks(connection, looks)
 
 

@@ -10,11 +10,12 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, exists, insert, not_, select, update
+from sqlalchemy import Connection, exists, not_, select
 
 from dispatcher.case import State
 from dispatcher.store import tables
 from dispatcher.store.access_tables import pictures
+from dispatcher.store.bulk import insert_rows, update_rows
 from dispatcher.store.gone import Why, given_up, without
 from dispatcher.store.gone_tables import gone
 from dispatcher.store.project import dumps
@@ -50,8 +51,7 @@ def unneeded(connection: Connection, names: Collection[str], before: str) -> set
 def give_up(connection: Connection, names: Collection[str], why: Why, at: str) -> int:
     """No case has these pictures from now on, and each says why. Returns of how many cases; the write lock is held."""
     rows = [{"name": n.name, "case": n.case, "why": str(why), "at": at} for n in _needs(connection, list(names))]
-    if rows:
-        connection.execute(insert(gone), rows)
+    insert_rows(connection, gone, rows)
     cases = {row["case"] for row in rows}
     _say_so(connection, sorted(cases))
     return len(cases)
@@ -81,7 +81,5 @@ def _say_so(connection: Connection, cases: Sequence[str]) -> None:
             tables.cases.c.id.in_(cases[start : start + PAGE])
         )
         stored = {row.id: json.loads(row.document) for row in connection.execute(query)}
-        changed = [{"key": id, "document": dumps(doc)} for id, doc in without(connection, stored).items()]
-        if changed:
-            one = update(tables.cases).where(tables.cases.c.id == bindparam("key"))
-            connection.execute(one.values(document=bindparam("document")), changed)
+        changed = [{"id": id, "document": dumps(doc)} for id, doc in without(connection, stored).items()]
+        update_rows(connection, tables.cases, changed, ["id"])

@@ -40,8 +40,9 @@ def count(connection: Connection, moves: Iterable[tuple[Tallied | None, Tallied]
     change: Counter[tuple[str, str, str, str]] = Counter()
     for before, after in moves:
         for tallied, n in ((before, -1), (after, 1)):
-            for stem in stems(tallied.seen_by) if tallied is not None else ():
-                assert tallied is not None  # or there are no stems
+            if tallied is None:
+                continue
+            for stem in stems(tallied.seen_by):
                 change[stem, tallied.state, tallied.matter, tallied.area or UNOWNED] += n
     names = ("stem", "state", "matter", "area")
     _add(connection, tally, [dict(zip(names, key, strict=True)) | {"n": n} for key, n in sorted(change.items()) if n])

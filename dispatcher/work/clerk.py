@@ -14,9 +14,9 @@ from typing import Any, Protocol, cast
 
 from dispatcher.access.principal import Principal
 from dispatcher.access.scope import Scope
-from dispatcher.alert import alert_envelopes, case_envelope
+from dispatcher.alert import letters
 from dispatcher.area import Areas
-from dispatcher.case import Alert, Case, CaseEvent, Share, State, parsed_case
+from dispatcher.case import OVER, Alert, Case, CaseEvent, Share, State, parsed_case
 from dispatcher.owner import owners
 from dispatcher.store import seen_by
 from dispatcher.store import work as log
@@ -33,14 +33,12 @@ from dispatcher.work.step import RULES, Act, Step
 from dispatcher.work.work import Work
 from ingest.envelope import parse_envelope
 from ingest.frame import derived_id, rfc3339
-from ingest.topics import ALERTS, CASES
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Sighting, parse_sighting
 
 SYSTEM, SYSTEM_NAME = "system", "系统"
 BEGINS = frozenset({"opened", "rebounded"})
 ENDS = frozenset({"verified", "closed"})
-OVER = frozenset({str(State.CLOSED), str(State.DISMISSED)})
 
 
 class Located(Protocol):
@@ -271,8 +269,8 @@ class Clerk:
 
     def _append(self, connection: Transaction, heard: Action, told: list[CaseEvent]) -> None:
         work = log.work_of(connection, heard.case)
-        letters = partial(self._letters, due_at=None if work is None else work.due_at)
-        self._store.append([heard.envelope()], told, letters=letters)
+        told_by = partial(self._letters, due_at=None if work is None else work.due_at)
+        self._store.append([heard.envelope()], told, letters=told_by)
 
     def _sightings(self, connection: Transaction, *cases: StoredCase) -> list[Sighting]:
         """What cases are made of, as it was read. Raises NotNow when it is not stored any more."""
@@ -310,8 +308,8 @@ class Clerk:
         if rule.event is not None:
             heard = _action(done, told, rule.state)
             work = log.work_of(connection, case.id)
-            letters = partial(self._letters, due_at=None if work is None else work.due_at)
-            self._store.append([heard.envelope()], [told], letters=letters)
+            told_by = partial(self._letters, due_at=None if work is None else work.due_at)
+            self._store.append([heard.envelope()], [told], letters=told_by)
         return self._done(connection, done)
 
     @staticmethod
@@ -322,12 +320,7 @@ class Clerk:
         return Done(done, after, work)
 
     def _letters(self, event: CaseEvent, due_at: str | None) -> Iterator[Letter]:
-        """What the world is told of an action, as of every other event."""
-        envelope = case_envelope(event)
-        if envelope is not None:
-            yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
-        for recipient, told in alert_envelopes(event, self.offices, self._taxonomy, due_at):
-            yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
+        return letters(event, self.offices, self._taxonomy, due_at)
 
     def _situation(self, case: StoredCase, work: Work, now: datetime) -> Situation:
         return Situation(case.document, case.area, work, self._book, self.offices, now)

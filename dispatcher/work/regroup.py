@@ -6,13 +6,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from dispatcher.case import Alert, Case, State
+from dispatcher.case import OVER, Alert, Case, State
 from dispatcher.owner import recipients
 from dispatcher.place import Episode, Owners, Place
 from dispatcher.store.rows import Document
 from vision.sighting import Sighting
 
-OVER = frozenset({State.CLOSED, State.DISMISSED})
 TOLD = frozenset({State.OPEN, State.HANDLED})
 
 
