@@ -2,10 +2,11 @@
 
     python -m vision.quantise models/streetscape-v1/model.onnx models/streetscape-v1/model.int8.onnx --data PICTURES
 
-Static, QDQ, per channel: weights int8, activations uint8, ranges from pictures of the training split, letterboxed as
-the hot path does, without the outermost hundred-thousandth. Only what goes *into* a convolution is quantised: what
-comes out of it stays float until its activation function is through, which OpenVINO computes inside the convolution.
-The last convolutions, whose output is boxes and scores, and everything that is no convolution stay float.
+Static, QDQ, per channel: weights int8, such that no processor's additions saturate (vision.saturation); activations
+uint8, ranges from pictures of the training split, letterboxed as the hot path does, without the outermost
+hundred-thousandth. Only what goes *into* a convolution is quantised: what comes out of it stays float until its
+activation function is through, which OpenVINO computes inside the convolution. The last convolutions, whose output is
+boxes and scores, and everything that is no convolution stay float.
 
 Needs `onnx` (the dev and train extras).
 """
@@ -26,6 +27,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from vision.batch import unit_planes
 from vision.jpeg import decode_picture
+from vision.saturation import refit
 
 PICTURES = 64
 PERCENTILE = 99.999  # of activations that a range covers: nearer to the float net than the full range
@@ -50,6 +52,7 @@ def quantise(
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
         graph = onnx.load(prepared).graph
+        weights = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
         last = last_convolutions(graph)
         quantize_static(
             str(prepared),
@@ -68,7 +71,10 @@ def quantise(
                 "CalibPercentile": PERCENTILE,
             },
         )
-    _restore_facts(model, out)
+    made = onnx.load(out)
+    refit(made, weights)
+    _restore_facts(model, made)
+    onnx.save(made, out)
     return out
 
 
@@ -97,12 +103,10 @@ def last_convolutions(graph: onnx.GraphProto) -> set[str]:
     return last
 
 
-def _restore_facts(model: Path, out: Path) -> None:
+def _restore_facts(model: Path, made: onnx.ModelProto) -> None:
     """The quantiser drops class names and stride: write them back, and nothing that tells of this machine."""
     facts = {entry.key: entry.value for entry in onnx.load(model, load_external_data=False).metadata_props}
-    made = onnx.load(out)
     onnx.helper.set_model_props(made, facts)
-    onnx.save(made, out)
 
 
 def main() -> None:

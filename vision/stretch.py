@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from statistics import fmean
 
 import h3
 import numpy as np
 
 from ingest.frame import Frame, derived_id
-from ingest.geo import Floats, distance_m, latlon_from_offset, offset_from_latlon
+from ingest.geo import distance_m, latlon_from_offset, offset_from_latlon
 from ingest.sampling import HEARTBEAT_S
 from models.taxonomy import Taxonomy
 from vision.camera import Camera, picture_from_road, road_from_ground
 from vision.geotag import RANGE_LIMIT_M, accuracy_m, geotag
 from vision.look import H3_RESOLUTION, looked_cells
 from vision.place import PLACE_RESOLUTION
-from vision.sighting import Covariance, Pass, Pictured, Sighting
+from vision.sighting import Pass, Pictured, Sighting
 from vision.track import Spot, Track, associate, same
 
 LONGEST = timedelta(minutes=10)
@@ -116,19 +117,22 @@ class Stretch:
         spots = geotag(xyxy, frame.size_wh, self.context.camera, frame.fix)
         self.too_far += len(boxes) - len(spots.keep)
         here = self._offset(frame)
-        origin = np.array(here)
+        bare = replace(frame, jpeg=b"")
+        accuracy = accuracy_m(frame.fix)
         out = []
-        for i, enu, covariance in zip(spots.keep.tolist(), spots.enu, spots.covariance, strict=True):
+        for i, enu, covariance in zip(spots.keep.tolist(), spots.enu.tolist(), spots.covariance.tolist(), strict=True):
             group, rank, thing = boxes[i]
+            (ee, en), (_, nn) = covariance
             spot = Spot(
                 frame=frame,
+                bare=bare,
                 box_xyxy=thing.box_xyxy,
                 kind=thing.kind,
                 confidence=thing.confidence,
-                enu=origin + enu,
-                covariance=covariance,
+                enu=(here[0] + enu[0], here[1] + enu[1]),
+                covariance=(ee, en, nn),
                 from_enu=here,
-                accuracy_m=accuracy_m(frame.fix),
+                accuracy_m=accuracy,
                 rank=rank,
             )
             out.append((group, spot))
@@ -176,8 +180,9 @@ class Stretch:
         matter = self.context.taxonomy.matter_of_kind(kind)
         origin = self.first.fix
         east, north = track.enu
-        lat, lon = latlon_from_offset(origin.lat, origin.lon, float(east), float(north))
-        shared = float(np.mean([s.accuracy_m for s in track.spots])) ** 2 * np.eye(2)
+        lat, lon = latlon_from_offset(origin.lat, origin.lon, east, north)
+        shared = fmean(s.accuracy_m for s in track.spots) ** 2
+        ee, en, nn = track.covariance
         first, best = track.spots[0], track.shown_by(kind)
         sighting = Sighting(
             id=derived_id("sighting", first.frame.id, self._group(track), str(first.rank)),
@@ -190,8 +195,8 @@ class Stretch:
             seen_at=best.frame.time,
             lat=round(lat, 7),
             lon=round(lon, 7),
-            covariance_m2=_triple(track.covariance + shared),
-            shared_covariance_m2=_triple(shared),
+            covariance_m2=(round(ee + shared, 4), round(en, 4), round(nn + shared, 4)),
+            shared_covariance_m2=(round(shared, 4), 0.0, round(shared, 4)),
             frames=len({s.frame.id for s in track.spots}),
             model=self.context.model,
             evidence=self.context.picture(best.frame, best.box_xyxy) if matter else None,
@@ -245,10 +250,6 @@ def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, flo
         return 0.0
     both = width * height
     return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-
-def _triple(covariance: Floats) -> Covariance:
-    return (round(float(covariance[0, 0]), 4), round(float(covariance[0, 1]), 4), round(float(covariance[1, 1]), 4))
 
 
 def _patience(before: Frame, frame: Frame) -> timedelta:

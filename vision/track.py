@@ -16,35 +16,39 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from ingest.frame import Frame
-from ingest.geo import Floats
 
 GATE = 5.99  # chi² with two degrees of freedom at 95 %: wider, and neighbours 6 m apart become one too often
+BEYOND = GATE + 1.0  # what counts for every distance outside of the gate
 JITTER_M = 1.0  # 1 sigma, each axis, of a receiver from frame to frame
 DRIFTS = 1 / 200  # of the vehicle's own variance: by so much more its position is off a metre farther down the road
 ALIKE = 0.3  # correlation of a frame's other errors with those of the frames around it: pitch and heading sway slowly
 FLOOR_M = 0.3  # never surer than this within a pass
 AGREEING = 0.25  # what a further frame adds to the evidence of the best one: their errors go together
 MAX_LOGIT = 4.6  # 0.99: one pass alone never says more
-EYE = np.eye(2)
+
+# Two by two is done in plain numbers: numpy takes longer to begin than Python does to end.
+Offset = tuple[float, float]  # metres east and north
+Symmetric = tuple[float, float, float]  # east-east, east-north, north-north
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, eq=False, kw_only=True)
 class Spot:
-    """One detection, placed."""
+    """One detection, placed. Nobody changes it: it is not frozen because freezing triples what making one costs."""
 
     frame: Frame
+    bare: Frame  # the same without the bytes of its picture
     box_xyxy: tuple[float, float, float, float]  # pixels of the frame
     kind: str
     confidence: float  # calibrated, of the frame alone
-    enu: Floats  # (2,) metres east and north of the pass's origin
-    covariance: Floats  # (2, 2)
-    from_enu: tuple[float, float]  # where the vehicle was
+    enu: Offset  # of the pass's origin
+    covariance: Symmetric  # m², without the vehicle's own error
+    from_enu: Offset  # where the vehicle was
     accuracy_m: float  # the vehicle's own position error, 1 sigma
     rank: int  # order among the frame's boxes of its group, from left to right
 
     def without_picture(self) -> Spot:
         """The same spot, its frame without the bytes: the pictures of a whole pass would fill the memory."""
-        return replace(self, frame=replace(self.frame, jpeg=b""))
+        return self if self.frame is self.bare else replace(self, frame=self.bare)
 
 
 @dataclass(slots=True, eq=False)
@@ -52,11 +56,11 @@ class Track:
     """One thing of one pass, growing."""
 
     spots: list[Spot]  # without their pictures
-    information: Floats  # (2, 2)
-    weighted: Floats  # (2,) information @ position
+    information: Symmetric
+    weighted: Offset  # information times position
     best: Spot
-    enu: Floats = field(init=False)  # (2,) metres, in the frame of the spots
-    covariance: Floats = field(init=False)  # (2, 2) m², without the vehicle's own error
+    enu: Offset = field(init=False)  # in the frame of the spots
+    covariance: Symmetric = field(init=False)  # m², without the vehicle's own error
     sent: bool = False
     _surest: dict[str, Spot] = field(default_factory=dict)  # of each kind, with its picture
 
@@ -66,19 +70,22 @@ class Track:
     @classmethod
     def started(cls, spot: Spot) -> Track:
         information = _information(spot)
-        return cls([spot.without_picture()], information, information @ spot.enu, spot, _surest={spot.kind: spot})
+        return cls(
+            [spot.without_picture()], information, _applied(information, spot.enu), spot, _surest={spot.kind: spot}
+        )
 
     def _fuse(self) -> None:
         """What is known of the position by now; once a spot, as it is asked for at every frame."""
         n = len(self.spots)
-        spread = np.linalg.inv(self.information)
-        self.enu = spread @ self.weighted
-        self.covariance = spread + ALIKE * (n - 1) * (spread - JITTER_M**2 / n * EYE) + FLOOR_M**2 * EYE
+        spread = ee, en, nn = _inverse(self.information)
+        self.enu = _applied(spread, self.weighted)
+        sway = ALIKE * (n - 1)
+        own = FLOOR_M**2 - sway * JITTER_M**2 / n
+        self.covariance = (ee * (1 + sway) + own, en * (1 + sway), nn * (1 + sway) + own)
 
     def add(self, spot: Spot) -> None:
         information = _information(spot)
-        self.information = self.information + information
-        self.weighted = self.weighted + information @ spot.enu
+        self._learn(information, _applied(information, spot.enu))
         self.spots.append(spot.without_picture())
         self._fuse()
         if not self.sent:  # what is told of it is told
@@ -86,13 +93,17 @@ class Track:
 
     def absorb(self, other: Track) -> None:
         """Take in a track of the same thing."""
-        self.information = self.information + other.information
-        self.weighted = self.weighted + other.weighted
+        self._learn(other.information, other.weighted)
         self.spots = sorted([*self.spots, *other.spots], key=lambda spot: spot.frame.time)
         self._fuse()
         if not self.sent:
             for spot in (other.best, *other._surest.values()):
                 self._show(spot)
+
+    def _learn(self, information: Symmetric, weighted: Offset) -> None:
+        (ee, en, nn), (east, north) = self.information, self.weighted
+        self.information = (ee + information[0], en + information[1], nn + information[2])
+        self.weighted = (east + weighted[0], north + weighted[1])
 
     def _show(self, spot: Spot) -> None:
         """Keep the picture of a spot when it is the best yet."""
@@ -125,54 +136,75 @@ class Track:
 
 def associate(tracks: list[Track], spots: list[Spot]) -> list[Track]:
     """Give each spot of one frame to the track it belongs to (Hungarian, one to one), or start a track. Returns all."""
-    if not tracks or not spots:
-        return tracks + [Track.started(spot) for spot in spots]
-    cost = _distances(tracks, spots)
-    rows, columns = linear_sum_assignment(np.minimum(cost, GATE + 1.0))
+    near, cost = _distances(tracks, spots)
     taken = set()
-    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
-        if cost[row, column] <= GATE:
-            tracks[row].add(spots[column])
-            taken.add(column)
+    if near:
+        rows, columns = linear_sum_assignment(cost)
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            if cost[row, column] <= GATE:
+                near[row].add(spots[column])
+                taken.add(column)
     return tracks + [Track.started(spot) for i, spot in enumerate(spots) if i not in taken]
 
 
 def same(track: Track, others: Sequence[Track]) -> Track | None:
     """The nearest of other tracks that no frame shows beside this one, and that is the same thing; None for none."""
-    if not others:
+    own, last = track.covariance, track.spots[-1]
+    near: list[tuple[float, int]] = []
+    for i, other in enumerate(others):
+        drift = _drift(last, other.spots[-1])
+        distance = _apart(track.enu, own, other.enu, other.covariance, drift)
+        if distance <= GATE:
+            near.append((distance, i))
+    if not near:
         return None
-    apart = np.array([other.enu for other in others]) - track.enu
-    spread = np.array([other.covariance for other in others]) + track.covariance
-    spread += np.array([_drift(track.spots[-1], other.spots[-1]) for other in others])[:, None, None] * EYE
-    distance = _mahalanobis(apart, spread)
     frames = {spot.frame.id for spot in track.spots}
-    for i in np.argsort(distance, kind="stable").tolist():
-        if distance[i] > GATE:
-            return None
+    for _, i in sorted(near):
         if frames.isdisjoint(spot.frame.id for spot in others[i].spots):
-            twin: Track = others[i]
-            return twin
+            return others[i]
     return None
 
 
-def _distances(tracks: list[Track], spots: list[Spot]) -> Floats:
-    """(T, S) squared Mahalanobis distances between what each track knows and each spot."""
-    apart = np.array([spot.enu for spot in spots]) - np.array([track.enu for track in tracks])[:, None]
-    own = np.array([spot.covariance for spot in spots])
-    drift = JITTER_M**2 + np.array([_drift(track.spots[-1], spots[0]) for track in tracks])
-    known = np.array([track.covariance for track in tracks]) + drift[:, None, None] * EYE
-    return _mahalanobis(apart, known[:, None] + own)
+def _distances(tracks: list[Track], spots: list[Spot]) -> tuple[list[Track], np.ndarray]:
+    """The tracks that a spot may belong to, and (T, S) squared Mahalanobis distances, those beyond the gate alike."""
+    near, cost = [], []
+    for track in tracks:
+        drift = JITTER_M**2 + (_drift(track.spots[-1], spots[0]) if spots else 0.0)
+        row = [_apart(track.enu, track.covariance, spot.enu, spot.covariance, drift) for spot in spots]
+        if row and min(row) <= GATE:
+            near.append(track)
+            cost.append(row)
+    return near, np.minimum(np.array(cost, np.float64).reshape(len(near), len(spots)), BEYOND)
 
 
-def _mahalanobis(apart: Floats, spread: Floats) -> Floats:
-    """(…) squared, of offsets (…, 2) under covariances (…, 2, 2)."""
-    east, north = apart[..., 0], apart[..., 1]
-    ee, en, nn = spread[..., 0, 0], spread[..., 0, 1], spread[..., 1, 1]
-    return np.asarray((nn * east**2 - 2 * en * east * north + ee * north**2) / (ee * nn - en**2))
+def _apart(a: Offset, a_spread: Symmetric, b: Offset, b_spread: Symmetric, each_axis: float) -> float:
+    """The squared Mahalanobis distance of two points, with an error of both that is alike on each axis.
+
+    BEYOND where it is plain that they are that far from each other.
+    """
+    east, north = b[0] - a[0], b[1] - a[1]
+    ee, nn = a_spread[0] + b_spread[0] + each_axis, a_spread[2] + b_spread[2] + each_axis
+    squared = east * east + north * north
+    if squared > BEYOND * (ee + nn):  # no direction has more variance than both axes together
+        return BEYOND
+    en = a_spread[1] + b_spread[1]
+    return (nn * east * east - 2 * en * east * north + ee * north * north) / (ee * nn - en * en)
 
 
-def _information(spot: Spot) -> Floats:
-    return np.asarray(np.linalg.inv(spot.covariance + JITTER_M**2 * EYE), np.float64)
+def _inverse(of: Symmetric) -> Symmetric:
+    ee, en, nn = of
+    determinant = ee * nn - en * en
+    return (nn / determinant, -en / determinant, ee / determinant)
+
+
+def _applied(to: Symmetric, offset: Offset) -> Offset:
+    east, north = offset
+    return (to[0] * east + to[1] * north, to[1] * east + to[2] * north)
+
+
+def _information(spot: Spot) -> Symmetric:
+    ee, en, nn = spot.covariance
+    return _inverse((ee + JITTER_M**2, en, nn + JITTER_M**2))
 
 
 def _drift(a: Spot, b: Spot) -> float:
