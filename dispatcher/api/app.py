@@ -38,6 +38,7 @@ from dispatcher.api.schemas import (
     Health,
     MatterOut,
     ObjectOut,
+    SightingOut,
     SummaryOut,
 )
 from dispatcher.api.stream import Stream, wire
@@ -171,6 +172,15 @@ def case(desk: DeskDep, view: ViewDep, id: str) -> CaseDetailOut:
     timeline = [EventOut.of(event, desk.names) for event in events]
     version = routed_by(events, desk.store.area_versions.uses())
     return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline, areas_version=version)
+
+
+@router.get("/api/cases/{id}/sightings", dependencies=[needs(Role.VIEWER)])
+def sightings(view: ViewDep, id: str) -> list[SightingOut]:
+    """What a case is made of, in order of time: for whoever says that some of it is of something else."""
+    found = view.sightings(id)
+    if found is None:
+        raise HTTPException(404, f"no case {id!r}")
+    return SightingOut.of(found, view.picture)
 
 
 @router.get("/api/areas", dependencies=[needs(Role.VIEWER)])

@@ -27,7 +27,7 @@ EVENT_ZH = {
     "verified": "已核查",
     "closed": "核查结案",
     "rebounded": "反弹",
-    "merged": "合并",
+    "merged": "并案",
     "split": "拆分",
     "dismissed": "不予立案",
     "called": "已吹哨",

@@ -8,14 +8,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from pydantic import BaseModel
 
 from dispatcher.api.names import EVENT_ZH, Names, state_zh
+from dispatcher.open311.report import PREFIX
 from dispatcher.store.rows import Document, Listing, StoredCase, StoredEvent, Summary
 from ingest.frame import rfc3339
+from vision.sighting import Sighting
 
 EVIDENCE_NAME = re.compile(r"[0-9a-f]{32,128}\.(jpg|jpeg|png|webp)")  # hash of the content, in hex
 
@@ -224,6 +227,44 @@ class CasesOut(BaseModel):
             total_is_least=listing.more,
             cases=cases,
             next=None if listing.below is None else f"{listing.log}.{listing.below}",
+        )
+
+
+class SightingOut(BaseModel):
+    """One of the sightings that a case is made of. Which vehicle saw it is not said."""
+
+    id: str
+    look: int  # 1, 2, … in order of time: a pass of a vehicle, which may have seen it several times, or a report
+    reported: bool  # by a person
+    seen_at: str
+    lat: float  # WGS-84 degrees
+    lon: float
+    error_m: float  # 1 sigma in the least certain direction
+    confidence: float
+    evidence: EvidenceOut
+
+    @classmethod
+    def of(cls, sightings: list[Sighting], shown: Callable[[str], bool]) -> list[Self]:
+        """In order of time. `shown` says of a picture whether whoever asks may see it."""
+        ordered = sorted(sightings, key=lambda s: (s.seen_at, s.id))
+        looks = {pass_id: n for n, pass_id in enumerate(dict.fromkeys(s.pass_id for s in ordered), 1)}
+        return [cls._of(sighting, looks[sighting.pass_id], shown) for sighting in ordered]
+
+    @classmethod
+    def _of(cls, sighting: Sighting, look: int, shown: Callable[[str], bool]) -> Self:
+        evidence = EvidenceOut.of(sighting.document()["evidence"])
+        if evidence.url is not None and not shown(evidence.url.removeprefix("evidence/")):
+            evidence = EvidenceOut.of({"missing": "not-shown"})
+        return cls(
+            id=sighting.id,
+            look=look,
+            reported=sighting.id.startswith(PREFIX),
+            seen_at=rfc3339(sighting.seen_at),
+            lat=sighting.lat,
+            lon=sighting.lon,
+            error_m=Ellipse.of(list(sighting.covariance_m2)).major_m,
+            confidence=sighting.confidence,
+            evidence=evidence,
         )
 
 

@@ -16,6 +16,8 @@ from dispatcher.heat import FINE, Covered, Warm, coverage, heat, owners_of, tile
 from dispatcher.store.maps import Box, MapFilter, MapPage
 from dispatcher.store.rows import CaseFilter, Document, Listing, StoredCase, StoredEvent, Summary
 from dispatcher.store.store import Store
+from ingest.envelope import parse_envelope
+from vision.sighting import Sighting, parse_sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class View:
     def case(self, id: str) -> tuple[StoredCase, list[StoredEvent]] | None:
         """None also for a case of others: that it exists is theirs to know."""
         return self.store.case(id, self.scope)
+
+    def sightings(self, id: str) -> list[Sighting] | None:
+        """What a case is made of, in its order; None also for a case of others."""
+        lines = self.store.sightings(id, self.scope)
+        return None if lines is None else [parse_sighting(parse_envelope(line).data) for line in lines]
 
     def listen(self, after: int, limit: int) -> tuple[list[StoredEvent], int]:
         return self.store.listen(after, limit, self.scope)

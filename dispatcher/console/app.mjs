@@ -17,10 +17,10 @@ const LIMIT = 500;
 const $ = (selector) => document.querySelector(selector);
 
 const desk = new Desk();
-const office = new WorkPanel();
 const form = $("#filters");
 const lists = { owned: new CaseList($("#owned .cases")), unowned: new CaseList($("#unowned .cases")) };
 const map = new CaseMap($("#map"), (id) => { location.hash = `case/${encodeURIComponent(id)}`; });
+const office = new WorkPanel({ mark: (spots) => map.mark(spots) });
 const heat = new HeatLayer(map.leaflet, { ask: get, panel: $("#heat-legend"), box: $("#heat-switch") });
 const live = new Live(desk, { state: showLink, event: take, foreign: () => reload() });
 const late = new Late(desk, { ask: get, limit: LIMIT, changed: () => draw() });
@@ -161,7 +161,7 @@ async function open(id, { move = true, focus = true } = {}) {
   const scrolled = pane.querySelector(".detail-body")?.scrollTop ?? 0;
   const typing = office.focused; // drawing the pane anew takes the panel out of it
   const title = showDetail(pane, found);
-  office.show(id, pane, typing);
+  office.show(selected, pane, typing);
   $("#browse").hidden = true;
   pane.hidden = false;
   document.body.classList.add("reading");
@@ -174,6 +174,7 @@ async function open(id, { move = true, focus = true } = {}) {
 function close() {
   const last = selected?.id;
   selected = null;
+  office.away();
   $("#detail").hidden = true;
   $("#browse").hidden = false;
   document.body.classList.remove("reading");

@@ -56,6 +56,13 @@ function earlier(record) {
   return element("p", "rebound", `反弹：结案后再次发现，第 ${record.episode} 次。`, link);
 }
 
+function merged(record) {
+  if (!record.merged_into) return null;
+  const link = element("a", "", "查看承接的案件");
+  link.href = `#case/${encodeURIComponent(record.merged_into)}`;
+  return element("p", "rebound", "已并案：目击和推送已转入另一案件，在那里办理。", link);
+}
+
 /** Fill `pane` with a case. Returns its heading, which takes the focus. */
 export function showDetail(pane, { case: record, timeline }) {
   const back = element("a", "back", "← 返回列表");
@@ -71,6 +78,7 @@ export function showDetail(pane, { case: record, timeline }) {
       title,
       element("p", record.area_path ? "where" : "where none", record.area_path ?? "无属地：位置不在任何辖区内"),
       earlier(record),
+      merged(record),
       element("figure", "", shown, caption),
       element("h3", "", "属地概率"), owners(record),
       element("h3", "", "案件信息"), facts(record),

@@ -39,6 +39,7 @@ export class CaseMap {
   #areas;
   #markers = new Map();
   #ellipse = null;
+  #spots = L.layerGroup(); // named places of a form that is being filled
   #onSelect;
   #framed = false;
   #before = null; // the view before the first case was chosen
@@ -55,6 +56,7 @@ export class CaseMap {
     pane.setAttribute("aria-label", "地图：方向键平移，加减号缩放；每个案件也在列表中");
     pane.setAttribute("role", "application");
     this.#areas = new AreaLayer(this.#map);
+    this.#spots.addTo(this.#map);
     new ResizeObserver(() => this.#map.invalidateSize({ animate: false })).observe(pane);
   }
 
@@ -105,6 +107,17 @@ export class CaseMap {
     this.#before ??= { centre: this.#map.getCenter(), zoom: this.#map.getZoom() };
     const fitting = Math.min(CLOSE, this.#map.getBoundsZoom(this.#ellipse.getBounds()) - 1);
     this.#map.setView([record.lat, record.lon], Math.max(this.#map.getZoom(), fitting));
+  }
+
+  /** Name some places, in place of those before. */
+  mark(spots) {
+    this.#spots.clearLayers();
+    for (const { lat, lon, name, chosen } of spots) {
+      const html = element("span", "spot", name);
+      html.classList.toggle("chosen", chosen);
+      const icon = L.divIcon({ html, className: "pin-box", iconSize: [18, 18] });
+      L.marker([lat, lon], { icon, keyboard: false, interactive: false, zIndexOffset: 11_000 }).addTo(this.#spots);
+    }
   }
 
   #put(record, selected, fresh) {

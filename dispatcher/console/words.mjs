@@ -53,6 +53,7 @@ const MISSING = [
   ["stored-elsewhere", "图片存放在其他系统"],
   ["expired", "证据图片保存期满，已删除"],
   ["erased", "证据图片已按要求清除"],
+  ["not-shown", "不是案件的证据图片，不予显示"],
 ];
 
 /** Why there is no picture, for people; the machine's own words follow in brackets. */

@@ -1,5 +1,6 @@
 // What the office does with a case: step, deadline, buttons, and who did what.
 
+import { nearby, parts } from "./regroup.mjs";
 import { element, longTime, shortTime } from "./words.mjs";
 
 const STEPS = ["信息收集", "案卷建立", "任务派遣", "任务处理", "处理反馈", "核查结案", "评价"];
@@ -18,7 +19,11 @@ const FORMS = {
   reject: { reason: true, hint: "退回承办单位继续处理" },
   evaluate: { fields: ["score"], reason: false },
   dismiss: { fields: ["label"], reason: true, hint: "作废的案件用于改进识别模型" },
+  merge: { choices: nearby, reason: true, hint: "为什么是同一处。本案的目击和推送都转入所选案件" },
+  split: { choices: parts, reason: true, hint: "为什么是两处。新案件推送给它的属地" },
 };
+// Which other case an entry names.
+const OTHERS = { merge: ["into", "承接的案件"], split: ["part", "拆出的案件"], absorb: ["from", "并入的案件"] };
 
 async function ask(path, options = {}) {
   const answer = await fetch(path, options);
@@ -85,8 +90,11 @@ function facts(work) {
 function record(entry) {
   const time = element("time", "", longTime(entry.at));
   time.dateTime = entry.at;
+  const [field, text] = OTHERS[entry.act] ?? [];
+  const link = field ? element("a", "", text) : null;
+  if (link) link.href = `#case/${encodeURIComponent(entry.details[field])}`;
   return element("li", "", element("span", "what", entry.act_zh), element("span", "who", entry.name), time,
-    entry.reason ? element("q", "", entry.reason) : null);
+    entry.reason ? element("q", "", entry.reason) : null, link);
 }
 
 function chooser(name, label, options, chosen) {
@@ -99,6 +107,8 @@ function chooser(name, label, options, chosen) {
 /** One panel for the case that is open; a form that is being filled stays while the case changes. */
 export class WorkPanel {
   root = element("section", "office");
+  #mark;
+  #record = null;
   #id = null;
   #tag = null;
   #work = null;
@@ -108,7 +118,9 @@ export class WorkPanel {
   #form = element("form", "ask");
   #key = null; // of the request that the open form makes: pressed twice, it is done once
 
-  constructor() {
+  /** `mark` shows places on the map; an empty list takes them away. */
+  constructor({ mark }) {
+    this.#mark = mark;
     this.root.setAttribute("aria-label", "处置");
     this.#form.addEventListener("submit", (event) => { event.preventDefault(); this.#send(); });
   }
@@ -118,8 +130,15 @@ export class WorkPanel {
     return this.root.contains(document.activeElement) ? document.activeElement : null;
   }
 
+  /** The page is left: what is chosen on the map is not seen any more. */
+  away() {
+    if (FORMS[this.#act]?.choices) this.#close();
+  }
+
   /** Read the work on a case anew, and put the panel into its page; `focused` goes on having the focus. */
-  async show(id, pane, focused = this.focused) {
+  async show(record, pane, focused = this.focused) {
+    const { id } = record;
+    this.#record = record;
     pane.querySelector(".where").after(this.root);
     focused?.focus();
     if (id !== this.#id) {
@@ -144,7 +163,8 @@ export class WorkPanel {
     const work = this.#work;
     const held = this.#form.contains(document.activeElement) ? document.activeElement : null;
     if (this.#act && !work.allowed.includes(this.#act)) this.#close();
-    const buttons = work.allowed.map((act) => {
+    const possible = work.allowed.filter((act) => act !== "split" || this.#record.sightings.length > 1);
+    const buttons = possible.map((act) => {
       const button = element("button", `act ${act}`, this.#words.acts[act]);
       button.type = "button";
       button.dataset.act = act;
@@ -171,7 +191,7 @@ export class WorkPanel {
     this.#act = act;
     this.#key = token();
     for (const button of this.root.querySelectorAll(".acts button")) button.setAttribute("aria-expanded", String(button.dataset.act === act));
-    const { fields = [], reason, hint } = FORMS[act] ?? { reason: true };
+    const { fields = [], choices, reason, hint } = FORMS[act] ?? { reason: true };
     if (reason === undefined && fields.length === 0) {
       this.#send();
       return;
@@ -182,8 +202,12 @@ export class WorkPanel {
     const stop = element("button", "", "取消");
     stop.type = "button";
     stop.addEventListener("click", () => this.#close());
+    const chosen = choices?.(this.#record, { ask, mark: this.#mark });
+    go.disabled = Boolean(chosen);
+    chosen?.ready.then((n) => { go.disabled = n === 0; });
     this.#form.replaceChildren(
       ...fields.map((field) => this.#field(field)),
+      chosen?.set ?? "",
       element("label", "", reason ? "原因（必填） " : "说明 ", box),
       element("div", "acts", go, stop));
     this.#form.hidden = false;
@@ -211,6 +235,7 @@ export class WorkPanel {
   async #send() {
     const given = Object.fromEntries([...new FormData(this.#form)].filter(([, value]) => value.trim() !== ""));
     if (given.score) given.score = Number(given.score);
+    if (given.sightings) given.sightings = new FormData(this.#form).getAll("sightings");
     const id = this.#id;
     const headers = { "content-type": "application/json", "if-match": this.#tag, "idempotency-key": this.#key };
     this.#tell(null);
@@ -220,7 +245,7 @@ export class WorkPanel {
     } catch (error) {
       if (id === this.#id) this.#tell(`未办理：${error.message}`);
     }
-    if (id === this.#id) await this.show(id, this.root.closest(".detail"));
+    if (id === this.#id) await this.show(this.#record, this.root.closest(".detail"));
   }
 
   #tell(message) {
@@ -234,6 +259,7 @@ export class WorkPanel {
 
   #close() {
     this.#act = null;
+    this.#mark([]);
     this.#form.replaceChildren();
     this.#form.hidden = true;
     for (const button of this.root.querySelectorAll(".acts button")) button.setAttribute("aria-expanded", "false");

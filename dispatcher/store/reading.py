@@ -13,6 +13,7 @@ from dispatcher.store.due import dues
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import CaseFilter, Due, Listing, StoredCase, StoredEvent, Summary
 from dispatcher.store.seen_by import areas_of, cases_in, visible
+from dispatcher.store.work import input_lines
 
 PAGE = 500  # documents read in one statement
 
@@ -43,6 +44,17 @@ def case(connection: Connection, id: str, scope: Scope) -> tuple[StoredCase, lis
         return None
     query = select(tables.events).where(tables.events.c.case == id).order_by(tables.events.c.seq)
     return _stored_case(row, dues(connection, [id])[id]), [stored_event(event) for event in connection.execute(query)]
+
+
+def sightings(connection: Connection, id: str, scope: Scope) -> list[str] | None:
+    """The inputs that a case of a scope is made of, in its order; those that are not stored any more are left out."""
+    wanted = and_(tables.cases.c.id == id, visible(tables.cases.c.id, scope))
+    document = connection.scalar(select(tables.cases.c.document).where(wanted))
+    if document is None:
+        return None
+    ids = json.loads(document)["sightings"]
+    lines = input_lines(connection, ids)
+    return [lines[id] for id in ids if id in lines]
 
 
 def listen(connection: Connection, after: int, limit: int, scope: Scope) -> tuple[list[StoredEvent], int]:

@@ -212,6 +212,11 @@ class Store:
         with self._engine.begin() as connection:
             return reading.case(connection, id, scope)
 
+    def sightings(self, id: str, scope: Scope = EVERYTHING) -> list[str] | None:
+        """The inputs that a case is made of, a JSON line each; None when there is no such case in the scope."""
+        with self._engine.begin() as connection:
+            return reading.sightings(connection, id, scope)
+
     def picture_in(self, name: str, scope: Scope) -> bool:
         """Whether an evidence picture belongs to a case in the scope."""
         with self._engine.begin() as connection:

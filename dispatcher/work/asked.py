@@ -32,7 +32,6 @@ class Asked:
 
 
 LATER = ("into", "sightings")
-UNSHOWN = frozenset({Act.MERGE, Act.SPLIT})  # the page has no form for them: they are asked for through the API
 
 
 class Refusal(ValueError):
@@ -111,9 +110,9 @@ def refusal(act: Act, work: Work) -> str | None:
 
 
 def allowed(work: Work, who: Principal) -> list[Act]:
-    """What a principal may do with it now, on the page."""
+    """What a principal may do with it now."""
     return [
         act
         for act, rule in RULES.items()
-        if rule.role is not None and act not in UNSHOWN and who.at_least(rule.role) and refusal(act, work) is None
+        if rule.role is not None and who.at_least(rule.role) and refusal(act, work) is None
     ]
