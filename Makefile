@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help install dev demo test lint types lock clean
+.PHONY: help install dev demo test lint types audit lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,11 +19,15 @@ demo: install ## replay the sample drive and open the duty officer's page at htt
 test: dev ## run every test, half an hour on two cores; `pytest -n auto --dist loadfile` takes two thirds of it
 	@$(BIN)/python -m pytest
 
-lint: dev ## ruff
+lint: dev ## ruff, and bandit for what is risky
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/bandit --quiet -c pyproject.toml -r ingest models vision dispatcher jiexun
 
 types: dev ## mypy, strict
 	@$(BIN)/mypy
+
+audit: dev ## known vulnerabilities of every pinned package (pip-audit; needs the internet, and says so)
+	@scripts/audit
 
 lock: ## pin every dependency with its hash
 	@scripts/lock

@@ -16,7 +16,8 @@ SOURCE = "/dispatcher"
 ALERT_TYPE = "cn.jiexun.alert.v1"
 INSIDE = frozenset({"suspected", "dismissed", "merged"})  # while they are of candidates they are for the page alone
 
-KEPT = frozenset({"reported"})  # for the store alone: a report changed nothing, and belongs to this case
+# For the store alone: a report changed nothing, and belongs to this case; what a case that was merged or split came to
+KEPT = frozenset({"reported", "judged"})
 
 
 class Named(Protocol):

@@ -75,6 +75,9 @@ class Dispatcher:
             for line in others:
                 self._know(line)
             self.engine.repeats = repeats
+            judged = self.engine.judged()  # all that is stored is known here, so that none of it is out of date
+            if judged:
+                self._log.append([], judged)
             yield
             self.seq = self._log.last_input()
 

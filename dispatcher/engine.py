@@ -53,6 +53,7 @@ class Engine:
         self._anchored: dict[str, tuple[float, float, Covariance]] = {}
         self._grid = Grid()
         self._read: dict[str, None] = {}  # ids of sightings and passes
+        self._unsaid: dict[str, str] = {}  # by case: the action that made one of two, or two of one
         self._remembered = remembered
         self._clock = datetime.min.replace(tzinfo=UTC)
         self.rules: Rules = NONE  # of communities and campaigns, as imported last
@@ -88,11 +89,22 @@ class Engine:
         self._read[action.id] = None
         episode = next(episode for episode in place.episodes if episode.id == action.case)
         if action.into is not None:
-            self._merge(place, episode, action.into)
+            self._merge(place, episode, action)
         elif action.part is not None:
             self._split(place, episode, action, action.part)
         else:
             episode.act(action)
+
+    def judged(self) -> list[CaseEvent]:
+        """Cases whose belief the desk could not work out when it merged or split them, as they stand now; told once."""
+        unsaid, self._unsaid = self._unsaid, {}
+        return [
+            self._event(place, episode, "judged", action, ())
+            for id, action in unsaid.items()
+            if (place := self._place_of.get(id)) is not None
+            for episode in place.episodes
+            if episode.id == id
+        ]
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
@@ -219,14 +231,16 @@ class Engine:
 
     # What a person said is one, or is not
 
-    def _merge(self, place: Place, episode: Episode, into: str) -> None:
+    def _merge(self, place: Place, episode: Episode, action: Action) -> None:
         """The sightings go on in another case, and what is seen at either spot from now on is of that one."""
-        other = self._place_of.get(into)
+        other = self._place_of.get(action.into or "")
         if other is None:
             return
-        kept = next(found for found in other.episodes if found.id == into)
+        kept = next(found for found in other.episodes if found.id == action.into)
         other.parts += [kept.position, episode.position, *place.parts]
         kept.join(episode, self._owners)
+        kept.refresh(other.kind)
+        self._unsaid[kept.id] = action.id
         place.episodes.remove(episode)
         del self._place_of[episode.id]
         place.retired = True
@@ -239,6 +253,9 @@ class Engine:
         """The named sightings are of another thing, at a place of its own."""
         fresh = episode.part(part, frozenset(action.sightings), self._owners)
         fresh.alerts = [Alert(recipient, action.event, action.at) for recipient in action.recipients]
+        for part_of in (episode, fresh):
+            part_of.refresh(place.kind)
+            self._unsaid[part_of.id] = action.id
         made = Place(derived_id("place", part), place.kind, place.matter, [fresh])
         self._place_of[part] = made
         self._places.hide(place)

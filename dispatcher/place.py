@@ -55,18 +55,17 @@ class Episode:
         self._locate(owners)
 
     def join(self, other: Episode, owners: Owners) -> None:
-        """Go on with what another one was made of: a person said that they are one. The next look judges it anew."""
+        """Go on with what another one was made of: a person said that they are one."""
         self.alerts += other.alerts
         self.opened_at = min(filter(None, (self.opened_at, other.opened_at)), default=None)
-        self.probability = max(self.probability, other.probability)
         self.hold([*self.sightings, *other.sightings], [*self.looks, *other.looks], owners)
 
     def part(self, id: str, sightings: Collection[str], owners: Owners) -> Episode:
         """Give some sightings to an episode of their own: a person said that they are of something else.
 
-        Both are there as surely as they were until the next look. The alerts stay.
+        Passes that looked and saw nothing count for both. The alerts stay.
         """
-        fresh = Episode(id, 1, None, State.OPEN, opened_at=self.opened_at, probability=self.probability)
+        fresh = Episode(id, 1, None, State.OPEN, opened_at=self.opened_at)
         looks = self.looks
         fresh.hold([s for s in self.sightings if s.id in sightings], looks, owners)
         self.hold([s for s in self.sightings if s.id not in sightings], looks, owners)

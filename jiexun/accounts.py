@@ -23,6 +23,7 @@ from dispatcher.access.tokens import hashed, new_key
 from dispatcher.api.app import LOOPBACK, create_app
 from dispatcher.area import Areas
 from dispatcher.document import one_line
+from dispatcher.open311.limits import Limits
 from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
 from ingest.frame import rfc3339
@@ -72,6 +73,7 @@ def console_app(store: Store, areas: Areas, evidence: EvidenceStore, host: str, 
         always=bool(settings.public_url),  # whoever names it means others to come, if through a proxy
         provider=provider,
         public_url=settings.public_url,
+        limits=Limits(settings.reports_per_sender, settings.reports_per_reporter),
     )
 
 

@@ -44,6 +44,8 @@ class Settings:
     oidc_role_claim: str = "jiexun_role"
     oidc_roles: str = "viewer=viewer,officer=officer,dispatcher=dispatcher,admin=admin"  # value of the claim=role
     oidc_areas_claim: str = "jiexun_areas"  # codes, or all
+    reports_per_sender: int = 1000  # an hour, of one key or account; 0: no limit
+    reports_per_reporter: int = 20  # an hour, of one citizen whom it names; 0: no limit
     channels_allow: str = ""  # networks beside the public internet that channels may reach: "10.20.0.0/16,…"
     metrics_host: str = "127.0.0.1"
     metrics_port: int = 0  # of /metrics, /healthz and /readyz; 0: none
@@ -103,12 +105,21 @@ def _read(name: str, text: str) -> Any:
                 return checked_protocol(text)
             case "batch" | "metrics_port" | "port":
                 return int(text)
+            case "reports_per_sender" | "reports_per_reporter":
+                return limit(int(text))
             case "evidence_days":
                 return days(int(text))
             case _:
                 return text
     except (ValueError, ZoneInfoNotFoundError) as error:
         raise ValueError(f"{PREFIX}{name.upper()}={text!r}: {error}") from None
+
+
+def limit(number: int) -> int:
+    """So many, or 0 for no limit. Raises ValueError for less."""
+    if number < 0:
+        raise ValueError("must be 0 or more")
+    return number
 
 
 def days(number: int) -> int:

@@ -45,6 +45,7 @@ from dispatcher.api.stream import Stream, wire
 from dispatcher.api.work import router as work_router
 from dispatcher.area import Areas
 from dispatcher.open311.intake import Intake
+from dispatcher.open311.limits import Limits
 from dispatcher.store.areas import routed_by
 from dispatcher.store.store import Store
 from dispatcher.work.clerk import Clerk
@@ -81,12 +82,13 @@ def create_app(
     provider: Provider | None = None,
     public_url: str = "",
     clerk: Clerk | None = None,
+    limits: Limits | None = None,
 ) -> FastAPI:
     """The console and its API over one store, for those who have signed in.
 
     While the store has no account, it is for whoever sits at this machine, unless `always` or with a `provider` of
     identities: `dispatcher.api.serve` then binds it to the loopback address only. `hosts` are the host names it answers
-    for, without port; "*" is any. The store stays the caller's to close.
+    for, without port; "*" is any; `limits` are those of reports. The store stays the caller's to close.
     """
     # The interactive documentation pages load scripts from elsewhere: only the document itself is served.
     app = Api(
@@ -109,7 +111,7 @@ def create_app(
     app.include_router(work_router)
     app.include_router(maps.router)
     app.include_router(ogc.router)
-    app.state.intake = Intake(store, cast(Areas, areas), names.taxonomy)
+    app.state.intake = Intake(store, cast(Areas, areas), names.taxonomy, limits)
     app.include_router(open311.router)
     app.include_router(reports.router)
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")

@@ -29,6 +29,7 @@ EVENT_ZH = {
     "rebounded": "反弹",
     "merged": "并案",
     "split": "拆分",
+    "judged": "重新评估",
     "dismissed": "不予立案",
     "called": "已吹哨",
     "answered": "已报到",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -14,12 +15,13 @@ from dispatcher.access.scope import Scope
 from dispatcher.api.asked import Time
 from dispatcher.api.desk import DeskDep
 from dispatcher.api.georeport import listed, single
-from dispatcher.api.open311_schemas import ERRORS, FORM_BODY, answers
+from dispatcher.api.open311_schemas import BUSY, ERRORS, FORM_BODY, answers
 from dispatcher.api.rules import Rule, refuse, ruling
 from dispatcher.api.view import View
 from dispatcher.api.work import Key, Now
 from dispatcher.case import STATE_ZH, State
 from dispatcher.open311.intake import Intake
+from dispatcher.open311.limits import TooMany
 from dispatcher.open311.posted import FORM, Refused, filed, read_form
 from dispatcher.open311.report import Taking
 from dispatcher.open311.services import definition, services
@@ -103,7 +105,7 @@ def service_definition(
 
 @router.post(
     "/requests.{format}",
-    responses=answers("posted") | {415: ERRORS},
+    responses=answers("posted") | {415: ERRORS, 429: BUSY},
     response_class=Response,
     openapi_extra={"requestBody": FORM_BODY},
 )
@@ -124,7 +126,11 @@ def post_request(
         report = filed(said, desk.names.taxonomy, sender=who.id, now=now)
     except Refused as refused:
         raise HTTPException(refused.status, str(refused)) from None
-    standing = _intake(request).post(report, key, asked if key else None)
+    try:
+        standing = _intake(request).post(report, key, asked if key else None)
+    except TooMany as many:
+        seconds = math.ceil(many.wait.total_seconds())
+        raise HTTPException(429, f"{many}: wait {seconds} s", {"retry-after": str(seconds)}) from None
     if key is not None and standing.asked != asked:
         raise HTTPException(400, "this Idempotency-Key was used for another report")
     if standing.taking is Taking.REFUSED:

@@ -22,6 +22,10 @@ ERRORS: dict[str, Any] = {
     "description": "refused: what is wrong, in the standard's form",
     "content": {"application/json": {"schema": ERROR}, "text/xml": {}},
 }
+BUSY = ERRORS | {
+    "description": "too many reports from this sender or this reporter",
+    "headers": {"Retry-After": {"description": "seconds", "required": True, "schema": {"type": "integer"}}},
+}
 
 
 def _object(required: dict[str, Schema], **more: Schema) -> Schema:

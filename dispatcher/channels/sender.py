@@ -86,7 +86,7 @@ class Sender:
         self._now = now
         self._heard = heard or Unheard()
         self._give_up = give_up
-        self._chance = chance or random.Random()
+        self._chance = chance or random.Random()  # nosec B311
         self._channels: dict[str, Channel] = {}
         self._read_s = -CHANNELS_S
         self._flying: dict[str, int] = {}  # channel -> messages under way

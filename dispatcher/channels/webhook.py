@@ -65,7 +65,7 @@ def payload(line: str) -> str:
 
 def secrets_at(channel: Channel, now: datetime) -> list[str]:
     """Those to sign with: the new one first, the one before as long as it is valid."""
-    valid = channel.secret_before != "" and now < parse_rfc3339(channel.before_until)
+    valid = bool(channel.secret_before) and now < parse_rfc3339(channel.before_until)
     return [channel.secret, channel.secret_before] if valid else [channel.secret]
 
 

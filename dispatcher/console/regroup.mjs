@@ -4,6 +4,7 @@ import { thumbnail } from "./picture.mjs";
 import { badge, element, metres, percent, shortTime } from "./words.mjs";
 
 const NEAR_M = 150; // what lies farther away is hardly the same thing
+const LEAST_M = 0.1;
 const MOST = 20; // cases to choose from
 const PAGES = 5; // of a list: a page may be short though there are more
 const M_PER_DEG = 111_195;
@@ -20,7 +21,8 @@ const apart = (from, to) => Math.hypot(...offset(from, to));
 /** "偏东 8.2 米，偏南 1.0 米" */
 function bearing(from, to) {
   const [east, north] = offset(from, to);
-  return `偏${east < 0 ? "西" : "东"} ${metres(Math.abs(east))} 米，偏${north < 0 ? "南" : "北"} ${metres(Math.abs(north))} 米`;
+  const ways = [[east, "东", "西"], [north, "北", "南"]].filter(([m]) => Math.abs(m) >= LEAST_M);
+  return ways.map(([m, there, back]) => `偏${m < 0 ? back : there} ${metres(Math.abs(m))} 米`).join("，") || "就在案件位置";
 }
 
 function choice(type, name, value, picture, ...lines) {

@@ -172,13 +172,15 @@ export class WorkPanel {
       button.addEventListener("click", () => this.#pressed(act));
       return button;
     });
+    const records = actions.length === 0 ? null
+      : element("details", "records", element("summary", "", `处置记录 ${actions.length} 条`), element("ol", "", ...actions.map(record).reverse()));
+    if (records) records.open = this.root.querySelector(".records")?.open ?? false;
     const hint = work.first_occurrence && !work.outcome ? element("p", "hint", "首次发现：可先劝导改正（首违不罚，仅供参考，由执法人员决定）") : null;
     const ended = work.outcome_zh ? element("p", "ended", `已${work.outcome_zh}（${shortTime(work.ended_at)}）`) : null;
     this.root.replaceChildren(...[
       steps(work), due(work), ended, hint,
       buttons.length ? element("div", "acts", ...buttons) : null,
-      this.#form, facts(work),
-      actions.length ? element("details", "records", element("summary", "", `处置记录 ${actions.length} 条`), element("ol", "", ...actions.map(record).reverse())) : null,
+      this.#form, facts(work), records,
     ].filter(Boolean));
     held?.focus();
   }

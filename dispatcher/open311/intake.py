@@ -17,6 +17,7 @@ from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
 from dispatcher.dispatch import REMEMBERED, Dispatcher
 from dispatcher.engine import Engine
+from dispatcher.open311.limits import Limits
 from dispatcher.open311.posted import Filed
 from dispatcher.open311.report import Taking
 from dispatcher.snapshot import load, mark
@@ -59,8 +60,9 @@ def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, told_by: Lett
 class Intake:
     """Where a server puts reports. Its engine is made when the first one comes and nobody else decides."""
 
-    def __init__(self, store: Store, areas: Areas, taxonomy: Taxonomy) -> None:
+    def __init__(self, store: Store, areas: Areas, taxonomy: Taxonomy, limits: Limits | None = None) -> None:
         self._store = store
+        self._limits = limits or Limits()
         self._areas = areas
         self._taxonomy = taxonomy
         self._letters: Letters = partial(letters, areas=areas, taxonomy=taxonomy)
@@ -68,8 +70,8 @@ class Intake:
         self._dispatcher: Dispatcher | None = None
 
     def post(self, filed: Filed, key: str | None, asked: str | None) -> Standing:
-        """Keep a report and see it taken, if that is soon; else it waits."""
-        kept = self._store.reports.add(filed.report, filed.contact, key, asked)
+        """Keep a report and see it taken, if that is soon; else it waits. Raises TooMany."""
+        kept = self._store.reports.add(filed.report, filed.contact, key, asked, self._limits)
         give_up = time.monotonic() + WAIT_S
         while kept.taking is Taking.WAITING and time.monotonic() < give_up:
             if not self.decide():

@@ -40,7 +40,7 @@ def back_up(source: Path, target: Path, evidence: Sequence[Listed], at: str) -> 
             live.backup(copy)
             with copy:
                 for table in FORGOTTEN:
-                    copy.execute(f"DELETE FROM {table}")  # nosec B608: names of ours
+                    copy.execute(f"DELETE FROM {table}")  # nosec B608
                 copy.execute("CREATE TABLE backup (about TEXT NOT NULL)")
                 copy.execute("CREATE TABLE backup_evidence (name TEXT PRIMARY KEY, size INTEGER NOT NULL)")
                 copy.executemany("INSERT INTO backup_evidence VALUES (?, ?)", [(e.name, e.size) for e in evidence])

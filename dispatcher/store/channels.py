@@ -67,7 +67,7 @@ class Channels:
     def remove(self, name: str, *, now: str) -> int:
         """Forget a channel and its secrets. What still waited fails; returns how many. Raises NoChannel."""
         id = self.named(name).id
-        gone = {"removed_at": now, "url": "", "secret": "", "secret_before": "", "mentions": "[]"}
+        gone = {"removed_at": now, "url": "", "secret": "", "secret_before": "", "mentions": "[]"}  # nosec B105
         waiting = (deliveries.c.channel == id) & (deliveries.c.state == str(Progress.PENDING))
         failed = {"state": str(Progress.FAILED), "ended_at": now, "error": REMOVED}
         with self._writer.begin() as connection:

@@ -1,17 +1,13 @@
-"""Due: the deadlines of cases, as lists read and ask them. The rule is `dispatcher.work.work.Work.overdue`'s."""
+"""Due: the deadlines of cases, as lists read them. What is overdue by them lists find on the shelf (`shelf.py`)."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, String, cast, exists, func, not_, select
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy import Connection, select
 
-from dispatcher.store import tables
-from dispatcher.store.rows import CaseFilter, Due
+from dispatcher.store.rows import Due
 from dispatcher.store.work_tables import work
 
 PAGE = 500
@@ -26,19 +22,3 @@ def dues(connection: Connection, cases: Sequence[str]) -> dict[str, Due]:
             document = json.loads(row.document)
             found[row.case] = Due(row.due_at, document["handled_at"] or document["ended_at"])
     return found
-
-
-def overdue(dialect: str, where: CaseFilter, c: Any) -> ColumnElement[bool]:
-    """The condition that the case at a place of a shelf is overdue, or is not, as asked."""
-    case, said = tables.cases.c, partial(_said, dialect, work.c.document)
-    stopped = func.coalesce(said("handled_at"), said("ended_at"), where.now)
-    late = exists().where(case.raised == c.raised, work.c.case == case.id, work.c.due_at < stopped)
-    return late if where.overdue else not_(late)
-
-
-def _said(dialect: str, document: Column[str], name: str) -> ColumnElement[str]:
-    """A member of a JSON text; NULL for null."""
-    if dialect == "postgresql":
-        text: ColumnElement[str] = cast(document, JSON)[name].astext
-        return text
-    return func.json_extract(document, f"$.{name}", type_=String)

@@ -98,7 +98,8 @@ def _rows(connection: Connection, cases: Sequence[str]) -> dict[str, _Row]:
     """Those that are stored."""
     found, c = {}, tables.cases.c
     for start in range(0, len(cases), PAGE):
-        query = select(c.id, c.first, c.raised, c.state, c.matter, c.area).where(c.id.in_(cases[start : start + PAGE]))
+        columns = (c.id, c.first, c.raised, c.state, c.matter, c.area, c.late_from)
+        query = select(*columns).where(c.id.in_(cases[start : start + PAGE]))
         for row in connection.execute(query):
             found[row.id] = _Row(first=row.first, raised=row.raised, before=row)
     return found
@@ -112,7 +113,8 @@ def _keep(connection: Connection, rows: Mapping[str, _Row]) -> None:
 
 def _move(row: _Row, sight: seen_by.Sight) -> shelf.Move:
     before = None if row.before is None else (row.before.raised, sight.before)
-    return shelf.Move(before, shelf.Facts.of(row.document, row.raised, row.area), sight.after)
+    late_from = None if row.before is None else row.before.late_from  # the work on a case says so, and no event
+    return shelf.Move(before, shelf.Facts.of(row.document, row.raised, row.area, late_from), sight.after)
 
 
 def _tallied(row: _Row, sight: seen_by.Sight) -> tuple[tally.Tallied | None, tally.Tallied]:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Select, delete, insert, or_, select, update
 
 from dispatcher.access.scope import EVERYTHING, Scope
+from dispatcher.open311.limits import SPAN, Limits, TooMany, reporter_of, wait_until
 from dispatcher.open311.report import PREFIX, Contact, Report, Taking, parsed_report
 from dispatcher.store import tables
 from dispatcher.store.bulk import delete_rows, insert_rows
@@ -18,9 +19,11 @@ from dispatcher.store.report_tables import report_cases, reporters, reports
 from dispatcher.store.rows import StoredEvent
 from dispatcher.store.seen_by import visible
 from dispatcher.store.work_tables import work
+from ingest.frame import parse_rfc3339, rfc3339
 
 PAGE = 500
 MOST = 1000  # of a listing
+UNLIMITED = Limits(sender=0, reporter=0)
 OPEN = ("candidate", "open", "handled")  # states of a case whose reports are open
 
 
@@ -58,14 +61,26 @@ class Reports:
         self._engine = engine
         self._writer = writer(engine)
 
-    def add(self, report: Report, contact: Contact, key: str | None = None, asked: str | None = None) -> Standing:
-        """Keep a report that waits to be taken; one that was sent under this key before is given back as it stands."""
+    def add(
+        self,
+        report: Report,
+        contact: Contact,
+        key: str | None = None,
+        asked: str | None = None,
+        limits: Limits = UNLIMITED,
+    ) -> Standing:
+        """Keep a report that waits to be taken; one that was sent under this key before is given back as it stands.
+
+        Raises TooMany, and keeps nothing.
+        """
         with self._writer.begin() as connection:
             if key is not None:
                 known = _query().where(reports.c.sender == report.sender, reports.c.key == key)
                 before = connection.execute(known).one_or_none()
                 if before is not None:
                     return _standing(before)
+            reporter = reporter_of(contact, report.sender)
+            _admit(connection, report, reporter, limits)
             values = {
                 "id": report.id,
                 "token": report.token,
@@ -80,7 +95,7 @@ class Reports:
             connection.execute(insert(reports).values(values))
             if said := contact.document():
                 text = json.dumps(said, ensure_ascii=False)
-                connection.execute(insert(reporters).values(report=report.id, document=text))
+                connection.execute(insert(reporters).values(report=report.id, reporter=reporter, document=text))
             return _standing(connection.execute(_query().where(reports.c.id == report.id)).one())
 
     def any_waiting(self) -> bool:
@@ -131,6 +146,20 @@ class Reports:
             )
             for row in rows
         ]
+
+
+def _admit(connection: Connection, report: Report, reporter: str | None, limits: Limits) -> None:
+    """Raises TooMany. The write lock is held: of many that come at once no more slip through."""
+    own = select(reports.c.at).where(reports.c.sender == report.sender)
+    named = select(reports.c.at).join(reporters, reporters.c.report == reports.c.id)
+    checks = [("this sender", limits.sender, own)]
+    if reporter is not None:
+        checks.append(("this reporter", limits.reporter, named.where(reporters.c.reporter == reporter)))
+    for whose, limit, query in checks:
+        recent = query.where(reports.c.at > rfc3339(report.at - SPAN)).order_by(reports.c.at.desc())
+        oldest = connection.scalar(recent.offset(limit - 1).limit(1)) if limit else None
+        if oldest is not None:
+            raise TooMany(whose, limit, wait_until(parse_rfc3339(oldest), report.at))
 
 
 def waits() -> Any:

@@ -69,6 +69,7 @@ class StoredCase:
     updated: int  # seq of the last event
     document: Document
     due: Due | None = None  # None: it was not asked for
+    late_from: str | None = None  # `Work.late_from`, where the desk asks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

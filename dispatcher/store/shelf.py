@@ -18,15 +18,17 @@ from sqlalchemy import (
     and_,
     exists,
     func,
+    or_,
     select,
     union,
     union_all,
+    update,
 )
 
 from dispatcher.access.scope import Scope, above
+from dispatcher.case import State
 from dispatcher.store import tables
 from dispatcher.store.bulk import delete_rows, insert_rows
-from dispatcher.store.due import overdue
 from dispatcher.store.rows import CaseFilter, Document
 from dispatcher.store.seen_by import visible
 from dispatcher.store.shelf_tables import shelf
@@ -50,9 +52,10 @@ class Facts:
     opened_at: str | None
     lat: float
     lon: float
+    late_from: str | None
 
     @classmethod
-    def of(cls, document: Document, raised: int, area: str | None) -> Facts:
+    def of(cls, document: Document, raised: int, area: str | None, late_from: str | None) -> Facts:
         return cls(
             raised=raised,
             state=document["state"],
@@ -61,6 +64,7 @@ class Facts:
             opened_at=document["opened_at"],
             lat=document["lat"],
             lon=document["lon"],
+            late_from=late_from,
         )
 
 
@@ -102,13 +106,19 @@ def place(connection: Connection, moves: Sequence[Move]) -> None:
     insert_rows(connection, shelf, come)
 
 
+def due(connection: Connection, raised: int, areas: Iterable[str], late_from: str | None) -> None:
+    """The deadline of a case has changed, or was met."""
+    places = (shelf.c.stem.in_(stems(areas)), shelf.c.raised == raised)
+    connection.execute(update(shelf).where(*places).values(late_from=late_from))
+
+
 def page(connection: Connection, where: CaseFilter) -> Page:
     """One page of what is asked for."""
     stems_read, scopes = _shelves_for(where)
     if not stems_read:
         return Page([], None, 0, False)
-    further = _further(where, scopes, connection.dialect.name)
-    walks = [_walk(stem, where.state, where.below, WALKED if further else where.limit + 1) for stem in stems_read]
+    further = _further(where, scopes)
+    walks = _walks(stems_read, where, where.below, WALKED if further else where.limit + 1)
     found = sorted(set(connection.scalars(_matching(walks, further, where.limit + 1))), reverse=True)
     end = None  # below it nothing was looked at
     if further and len(found) <= where.limit:
@@ -117,7 +127,7 @@ def page(connection: Connection, where: CaseFilter) -> Page:
     if len(found) > where.limit:
         found = found[: where.limit]
         end = found[-1] if found else where.below
-    n, more = _total(connection, stems_read, where.state, further)
+    n, more = _total(connection, stems_read, where, further)
     return Page(found, end, n, more)
 
 
@@ -144,7 +154,7 @@ def shelves(scope: Scope) -> list[str] | None:
     return found if len(found) <= WIDEST else None
 
 
-def _further(where: CaseFilter, scopes: Sequence[Scope], dialect: str) -> Further:
+def _further(where: CaseFilter, scopes: Sequence[Scope]) -> Further:
     """What is looked at on the way."""
     asked: Further = [partial(_shown, scope) for scope in scopes]
     if where.matter is not None:
@@ -155,8 +165,8 @@ def _further(where: CaseFilter, scopes: Sequence[Scope], dialect: str) -> Furthe
         asked.append(lambda c: c.opened_at >= where.opened_from)
     if where.opened_before is not None:
         asked.append(lambda c: c.opened_at < where.opened_before)
-    if where.overdue is not None:
-        asked.append(partial(overdue, dialect, where))
+    if where.overdue is False:
+        asked.append(lambda c: or_(c.late_from.is_(None), c.late_from >= where.now))
     if (box := where.box) is not None:
         asked.append(lambda c: and_(c.lat.between(box.south, box.north), c.lon.between(box.west, box.east)))
     return asked
@@ -168,12 +178,21 @@ def _shown(scope: Scope, c: Columns) -> ColumnElement[bool]:
     return exists().where(case.raised == c.raised, visible(case.id, scope))
 
 
-def _walk(stem: str, state: str | None, below: int | None, steps: int) -> Subquery:
+def _walks(stems_read: Sequence[str], where: CaseFilter, below: int | None, steps: int) -> list[Subquery]:
+    """So many places of each shelf. What is overdue lies there by its state, and is walked along by itself."""
+    late_at = where.now if where.overdue else None
+    states = [*State] if late_at is not None and where.state is None else [where.state]
+    return [_walk(stem, state, below, steps, late_at) for stem in stems_read for state in states]
+
+
+def _walk(stem: str, state: str | None, below: int | None, steps: int, late_at: str | None) -> Subquery:
     """So many places of a shelf, the last raised first."""
     c = shelf.c
     asked = [c.stem == stem]
     if state is not None:
         asked.append(c.state == state)
+    if late_at is not None:
+        asked.append(c.late_from < late_at)
     if below is not None:
         asked.append(c.raised < below)
     return select(shelf).where(*asked).order_by(c.raised.desc()).limit(steps).subquery()
@@ -194,10 +213,10 @@ def _end(connection: Connection, walks: Sequence[Subquery]) -> int | None:
     return max((row.last for row in connection.execute(union_all(*look)) if row.n >= WALKED), default=None)
 
 
-def _total(connection: Connection, stems_read: Sequence[str], state: str | None, further: Further) -> tuple[int, bool]:
+def _total(connection: Connection, stems_read: Sequence[str], where: CaseFilter, further: Further) -> tuple[int, bool]:
     """How many match, counted no further than needed, and whether there may be more."""
     steps = WALKED if further else COUNTED + 1
-    walks = [_walk(stem, state, None, steps) for stem in stems_read]
+    walks = _walks(stems_read, where, None, steps)
     found = _matching(walks, further, COUNTED + 1).limit(COUNTED + 1).subquery()
     n = connection.scalar(select(func.count()).select_from(found)) or 0
     return min(n, COUNTED), n > COUNTED or (bool(further) and _end(connection, walks) is not None)

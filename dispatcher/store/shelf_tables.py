@@ -17,6 +17,13 @@ shelf = Table(
     Column("opened_at", String(32)),
     Column("lat", Float, nullable=False),
     Column("lon", Float, nullable=False),
+    Column("late_from", String(32)),  # as in `cases`
     sqlite_with_rowid=False,  # a page is then one stretch of the file
 )
 Index("shelf_state", shelf.c.stem, shelf.c.state, shelf.c.raised)
+Index(  # of what is or may become overdue: most cases were handled in time, and a walk need not pass them
+    "shelf_late",
+    *(shelf.c.stem, shelf.c.state, shelf.c.raised, shelf.c.late_from),
+    sqlite_where=shelf.c.late_from.is_not(None),
+    postgresql_where=shelf.c.late_from.is_not(None),
+)

@@ -56,6 +56,7 @@ cases = Table(
     Column("first", BigInteger, nullable=False),  # seq of its first event
     Column("raised", BigInteger, nullable=False, index=True),  # seq of the last event that was told, else the first
     Column("updated", BigInteger, nullable=False),  # seq of its last event
+    Column("late_from", String(32)),  # when it becomes overdue, by the work on it; "": it was reported too late
     Column("document", Text, nullable=False),
 )
 

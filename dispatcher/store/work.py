@@ -107,8 +107,12 @@ def _project(connection: Connection, entry: Entry) -> None:
     case = case_of(connection, entry.case)
     owner = None if case is None else case.area
     sight = seen_by.show(connection, {entry.case: set(done.offices)}, {entry.case: owner})[entry.case]
+    if case is not None and case.late_from != done.late_from:
+        connection.execute(update(tables.cases).where(tables.cases.c.id == case.id).values(late_from=done.late_from))
+        if sight.before == sight.after:
+            shelf.due(connection, case.raised, sight.after, done.late_from)
     if case is not None and sight.before != sight.after:
-        facts = shelf.Facts.of(case.document, case.raised, case.area)
+        facts = shelf.Facts.of(case.document, case.raised, case.area, done.late_from)
         shelf.place(connection, [shelf.Move((case.raised, sight.before), facts, sight.after)])
         before, now = (
             tally.Tallied(facts.state, facts.matter, case.area, areas) for areas in (sight.before, sight.after)
@@ -163,7 +167,12 @@ def case_of(connection: Connection, id: str) -> StoredCase | None:
     if row is None:
         return None
     return StoredCase(
-        id=row.id, area=row.area, raised=row.raised, updated=row.updated, document=json.loads(row.document)
+        id=row.id,
+        area=row.area,
+        raised=row.raised,
+        updated=row.updated,
+        document=json.loads(row.document),
+        late_from=row.late_from,
     )
 
 

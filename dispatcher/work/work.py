@@ -81,11 +81,18 @@ class Work:
         """Departments that were called and have not answered."""
         return tuple(call.department for call in self.calls if call.answered_at is None)
 
+    @property
+    def late_from(self) -> str | None:
+        """After which moment it is overdue: "" when it was reported too late, None while nothing makes it so."""
+        stopped = self.handled_at or self.ended_at
+        if self.due_at is None or stopped is None:
+            return self.due_at
+        return "" if stopped > self.due_at else None
+
     def overdue(self, now: datetime) -> bool:
         """Whether it was not reported as handled in time."""
-        if self.due_at is None:
-            return False
-        return (self.handled_at or self.ended_at or rfc3339(now)) > self.due_at
+        late_from = self.late_from
+        return late_from is not None and late_from < rfc3339(now)
 
 
 def parsed_work(doc: dict[str, Any]) -> Work:

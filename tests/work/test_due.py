@@ -56,14 +56,31 @@ def test_what_waits_and_what_was_handled_late_is_overdue(store, cases) -> None:
     assert found(store, overdue=True, now=at, scope=Scope(frozenset({EAST}))) == set()
 
 
-def test_pages_of_overdue_cases_miss_none(store, cases, monkeypatch) -> None:
+@pytest.mark.parametrize("more", [{}, {"matter": "06010"}])
+def test_pages_of_overdue_cases_miss_none_and_have_them_in_the_order_of_a_list(store, cases, monkeypatch, more) -> None:
     monkeypatch.setattr(shelf, "WALKED", 2)
+    where = {"overdue": True, "now": rfc3339(TIMES[-1])} | more
     ids, below, pages = [], None, 0
     while pages == 0 or below is not None:
-        page = store.cases(CaseFilter(overdue=True, now=rfc3339(TIMES[-1]), below=below, limit=1))
+        page = store.cases(CaseFilter(**where, below=below, limit=1))
+        assert page.total == 2
         ids += [case.id for case in page.cases]
         below, pages = page.below, pages + 1
-    assert sorted(ids) == ["case-0", "case-2"]
+    raised = [case.id for case in store.cases().cases]
+    assert ids == [id for id in raised if id in ("case-0", "case-2")]
+    if not more:
+        assert pages == 2  # nothing else is walked past
+
+
+def test_a_case_stays_overdue_on_the_shelf_when_events_move_it_and_when_all_is_made_anew(store, clerk, cases) -> None:
+    at = rfc3339(TIMES[-1])
+    clerk.act(DISPATCHER, "case-0", ask(Act.DISPATCH, office=EAST, disposition=Disposition.ORDER), now=NOON + MINUTE)
+    store.append((), [make_event("confirmed", make_case("case-0", passes=9), to=(WEST,))])
+    for scope in (Scope(frozenset({WEST})), Scope(frozenset({EAST}))):
+        assert "case-0" in found(store, overdue=True, now=at, scope=scope)
+    done = store.rebuild()
+    assert {name: table.changed for name, table in done.tables.items()} == dict.fromkeys(done.tables, 0)
+    assert found(store, overdue=True, now=at) == {"case-0", "case-2"}
 
 
 def test_who_sees_a_case_through_an_action_has_it_counted(store, clerk, cases) -> None:

@@ -113,6 +113,29 @@ def test_nobody_is_told_of_a_merge_and_who_was_told_hears_how_it_ends_once(store
 
 
 @pytest.mark.parametrize("east_m", [0.0, 10.0, 20.0])
+@pytest.mark.parametrize("first", ["merge", "split"])
+def test_the_belief_is_of_all_looks_as_soon_as_the_engine_has_heard_and_nobody_is_told(
+    store, clerk, areas, first
+) -> None:
+    dispatcher, one, other = two(store, areas)
+    dispatcher.read(clean_pass(1, NOON + HOUR))  # it lowers the belief, and no event says so
+    asked = merge(other) if first == "merge" else split("s0")
+    done = clerk.act(DISPATCHER, one, asked, now=NOON + 2 * HOUR)
+    ids = {other} if first == "merge" else {one, done.entry.details["part"]}
+    letters = len(store.outbox())
+    stale = {id: shown(store, id)["probability"] for id in ids}
+    for _ in range(2):
+        with dispatcher.turn():
+            pass
+    judged = [event for event in store.events_after(0) if event.event == "judged"]
+    assert ({event.case for event in judged}, {event.recipients for event in judged}) == (ids, {()})
+    assert len(judged) == len(ids)  # once, also after a restart
+    assert all(shown(store, id)["probability"] < stale[id] for id in ids)
+    assert len(store.outbox()) == letters
+    agree(store, dispatcher, areas)
+    assert len(store.events_after(0)) == judged[-1].seq
+
+
 def test_what_is_seen_at_either_spot_afterwards_is_of_the_merged_case_and_told_to_nobody(
     store, clerk, areas, east_m
 ) -> None:
