@@ -21,11 +21,12 @@ from dispatcher.access.oidc import Provider
 from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
-from dispatcher.api import maps, ogc, open311, reports, signin
+from dispatcher.api import maps, offices, ogc, open311, reports, signin
 from dispatcher.api.access import AccessCheck, still_known
 from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.follow import Follower
+from dispatcher.api.maps import GeoJson
 from dispatcher.api.names import AreaNames, Names
 from dispatcher.api.problems import DESCRIBED, Api, install
 from dispatcher.api.rules import anybody, check_rules, needs
@@ -109,6 +110,7 @@ def create_app(
     app.include_router(signin.router)
     app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
     app.include_router(work_router)
+    app.include_router(offices.router)
     app.include_router(maps.router)
     app.include_router(ogc.router)
     app.state.intake = Intake(store, cast(Areas, areas), names.taxonomy, limits)
@@ -159,18 +161,24 @@ def health(view: ViewDep) -> Health:
     return Health(status="ok", seq=seq if view.scope == EVERYTHING else None)
 
 
-@router.get("/api/cases", dependencies=[needs(Role.VIEWER)])
-def cases(desk: DeskDep, view: ViewDep, where: Asked) -> CasesOut:
-    """Cases, the last raised first: what was told last stands at the top."""
-    return CasesOut.of(view.cases(where), desk.names)
+@router.get("/api/cases", response_model=CasesOut, dependencies=[needs(Role.VIEWER)], responses=ogc.ALSO_GEOJSON)
+def cases(desk: DeskDep, view: ViewDep, where: Asked, accept: ogc.Accept = None) -> Any:
+    """Cases, the last raised first: what was told last stands at the top. GeoJSON for whoever prefers that."""
+    found = view.cases(where)
+    answer = CasesOut.of(found, desk.names)
+    return ogc.collection(found.cases, desk.names, answer.next) if ogc.wants_geojson(accept) else answer
 
 
-@router.get("/api/cases/{id}", dependencies=[needs(Role.VIEWER)])
-def case(desk: DeskDep, view: ViewDep, id: str) -> CaseDetailOut:
+@router.get(
+    "/api/cases/{id}", response_model=CaseDetailOut, dependencies=[needs(Role.VIEWER)], responses=ogc.ALSO_GEOJSON
+)
+def case(desk: DeskDep, view: ViewDep, id: str, accept: ogc.Accept = None) -> Any:
     found = view.case(id)
     if found is None:
         raise HTTPException(404, f"no case {id!r}")
     stored, events = found
+    if ogc.wants_geojson(accept):
+        return GeoJson(ogc.feature(stored, desk.names))
     timeline = [EventOut.of(event, desk.names) for event in events]
     version = routed_by(events, desk.store.area_versions.uses())
     return CaseDetailOut(case=CaseOut.of(stored, desk.names), timeline=timeline, areas_version=version)

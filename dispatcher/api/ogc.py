@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request
 
 from dispatcher.access.principal import Role
 from dispatcher.api.desk import DeskDep, ViewDep
@@ -23,6 +25,8 @@ CONFORMANCE = [f"http://www.opengis.net/spec/ogcapi-features-1/1.0/conf/{name}" 
 CRS84 = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 OPENAPI = "application/vnd.oai.openapi+json;version=3.1"
 KNOWN = frozenset({"bbox", "datetime", "limit", "after", "state", "matter", "f"})
+Accept = Annotated[str | None, Header(max_length=1000, description="application/geo+json gives cases as GeoJSON")]
+ALSO_GEOJSON: dict[int | str, dict[str, Any]] = {200: {"content": {GeoJson.media_type: {"schema": {"type": "object"}}}}}
 # What a layer's table shows: plain values, no lists
 COLUMNS = (
     *("kind", "kind_zh", "matter", "matter_zh", "state", "state_zh", "area", "area_path", "unowned_p", "error_m"),
@@ -112,14 +116,14 @@ def items(
     if page.after is not None:
         further = urlencode(asked | {"after": str(page.after)})
         links.append(_link("next", f"{own}?{further}", GeoJson.media_type, "the next page"))
-    return {
+    answer = {
         "type": "FeatureCollection",
-        "features": [_feature(case, desk.names) for case in page.cases],
+        "features": [feature(case, desk.names) for case in page.cases],
         "links": links,
         "timeStamp": rfc3339(now),
-        "numberMatched": page.matched,
         "numberReturned": len(page.cases),
     }
+    return answer if page.matched is None else answer | {"numberMatched": page.matched}
 
 
 @router.get(
@@ -142,7 +146,7 @@ def item(desk: DeskDep, view: ViewDep, root: Root, id: Annotated[str, Path(max_l
         _link("self", f"{own}/items/{id}", GeoJson.media_type, "this case"),
         _link("collection", own, "application/json", "案件"),
     ]
-    return _feature(found[0], desk.names) | {"links": links}
+    return feature(found[0], desk.names) | {"links": links}
 
 
 def interval_of(text: str | None) -> tuple[str | None, str | None]:
@@ -167,7 +171,25 @@ def _time(text: str) -> str:
         raise HTTPException(400, f"datetime: {text!r} is no RFC 3339 time, like 2026-11-20T04:00:00Z") from None
 
 
-def _feature(case: StoredCase, names: Names) -> dict[str, Any]:
+def wants_geojson(accept: str | None) -> bool:
+    """Whether somebody asks for GeoJSON and sets it no lower than JSON."""
+    quality: dict[str, float] = {}
+    for one in (accept or "").split(","):
+        media, *parameters = (part.strip() for part in one.split(";"))
+        weights = [found[1] for p in parameters if (found := re.fullmatch(r"q=([01](?:\.\d{0,3})?)", p))]
+        quality[media.lower()] = float(weights[0]) if weights else 1.0
+    wanted = quality.get(GeoJson.media_type, 0.0)
+    return wanted > 0.0 and wanted >= quality.get("application/json", 0.0)
+
+
+def collection(cases: Sequence[StoredCase], names: Names, cursor: str | None) -> GeoJson:
+    """A page of a list as GeoJSON. `next` is the cursor of the page after it, as in the list."""
+    features = [feature(case, names) for case in cases]
+    return GeoJson({"type": "FeatureCollection", "features": features, "next": cursor})
+
+
+def feature(case: StoredCase, names: Names) -> dict[str, Any]:
+    """A case as a point with plain properties."""
     shown = CaseOut.of(case, names).model_dump()
     evidence = shown["evidence"]["url"]
     return {

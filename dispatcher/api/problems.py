@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatcher.api import georeport
+from dispatcher.api.examples import exemplified
 from dispatcher.api.schemas import Problem
 
 # Nothing from elsewhere: the console works without a network, and a name found in the data cannot load a script.
@@ -97,10 +98,13 @@ class Guard:
 
 
 class Api(FastAPI):
-    """An app whose refusals of bodies that are too large are problem details, too.
+    """An app whose description has examples, and whose refusals of bodies that are too large are problem details, too.
 
     Starlette sends those as plain text, before any handler or middleware of ours is asked.
     """
+
+    def openapi(self) -> dict[str, Any]:
+        return exemplified(super().openapi())
 
     def build_middleware_stack(self) -> ASGIApp:
         return _TooLarge(super().build_middleware_stack())

@@ -15,8 +15,10 @@ from dispatcher.api.names import AreaNames
 from dispatcher.heat import FINE, Covered, Warm, coverage, heat, owners_of, tiles
 from dispatcher.store.maps import Box, MapFilter, MapPage
 from dispatcher.store.rows import CaseFilter, Document, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.statistics import Tally, statistics
 from dispatcher.store.store import Store
 from ingest.envelope import parse_envelope
+from ingest.frame import rfc3339
 from vision.sighting import Sighting, parse_sighting
 
 
@@ -58,6 +60,11 @@ class View:
 
     def summary(self, since: datetime) -> Summary:
         return self.store.summary(since, self.scope)
+
+    def statistics(self, since: str, until: str, now: datetime) -> dict[str | None, Tally]:
+        """By owner, what came of the cases that were opened in a time."""
+        with self.store.reading() as connection:
+            return statistics(connection, since, until, rfc3339(now), self.scope)
 
     def picture(self, name: str) -> bool:
         """Whether a picture of that name may be shown."""

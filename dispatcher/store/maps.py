@@ -20,6 +20,8 @@ from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.map_tables import case_map, looks
 from dispatcher.store.rows import Document, StoredCase, StoredEvent
 from dispatcher.store.seen_by import visible
+from dispatcher.store.shelf import ALL, shelves
+from dispatcher.store.shelf_tables import shelf
 from dispatcher.work.calendar import CHINA
 from ingest.envelope import Envelope, parse_envelope
 from ingest.frame import parse_rfc3339
@@ -30,6 +32,7 @@ PASSES_HAVE = 13  # the resolution that passes normally have
 MILLI = 1000
 UNSETTLED = (str(State.OPEN), str(State.HANDLED))
 PAGE = 500
+COUNTED = 10_000  # how far the matches of a page are counted
 
 Box = tuple[float, float, float, float]  # west, south, east, north in degrees; west > east goes over 180°
 
@@ -52,7 +55,7 @@ class MapFilter:
 class MapPage:
     """Some of the cases that match, in the order in which they came to be."""
 
-    matched: int  # how many match on all pages
+    matched: int | None  # how many match on all pages; None when they are more than are counted
     cases: list[StoredCase]
     after: int | None  # where the next page begins; None when this is the last
 
@@ -76,12 +79,20 @@ class Maps:
             return {int(cell): str(day) for cell, day in connection.execute(query)}
 
     def unsettled(self, scope: Scope, matter: str | None = None) -> dict[int, Counter[str]]:
-        """By H3 cell of RESOLUTION, how many cases of a scope are open, and how many wait to be verified."""
-        columns = (case_map.c.cell, tables.cases.c.state)
-        wanted = [tables.cases.c.state.in_(UNSETTLED), visible(tables.cases.c.id, scope)]
-        wanted += [tables.cases.c.matter == matter] if matter is not None else []
-        joined = tables.cases.join(case_map, case_map.c.case == tables.cases.c.id)
-        query = select(*columns, func.count()).select_from(joined).where(*wanted).group_by(*columns)
+        """By H3 cell of RESOLUTION, how many cases of a scope are open, and how many wait to be verified.
+
+        Read along the shelves of the scope: what it costs grows with what is unsettled, and not with what is over.
+        """
+        mine, place = shelves(scope), shelf.c
+        wanted = [place.stem.in_([ALL] if mine is None else mine), place.state.in_(UNSETTLED)]
+        wanted += [place.matter == matter] if matter is not None else []
+        found_once = select(place.raised, place.state).where(*wanted).distinct().subquery()
+        joined = found_once.join(tables.cases, tables.cases.c.raised == found_once.c.raised)
+        joined = joined.join(case_map, case_map.c.case == tables.cases.c.id)
+        columns = (case_map.c.cell, found_once.c.state)
+        query = select(*columns, func.count()).select_from(joined).group_by(*columns)
+        if mine is None:
+            query = query.where(visible(tables.cases.c.id, scope))
         found: defaultdict[int, Counter[str]] = defaultdict(Counter)
         with self._engine.begin() as connection:
             for cell, state, n in connection.execute(query):
@@ -94,10 +105,15 @@ class Maps:
         joined = tables.cases.join(case_map, case_map.c.case == tables.cases.c.id)
         some = select(tables.cases, case_map.c.seq).select_from(joined).where(wanted, case_map.c.seq > where.after)
         with self._engine.begin() as connection:
-            matched = connection.scalar(select(func.count()).select_from(joined).where(wanted)) or 0
+            counted = select(case_map.c.seq).select_from(joined).where(wanted).limit(COUNTED + 1).subquery()
+            matched = connection.scalar(select(func.count()).select_from(counted)) or 0
             rows = connection.execute(some.order_by(case_map.c.seq).limit(where.limit + 1)).all()
         shown = rows[: where.limit]
-        return MapPage(matched, [_case(row) for row in shown], shown[-1].seq if len(rows) > where.limit else None)
+        return MapPage(
+            matched if matched <= COUNTED else None,
+            [_case(row) for row in shown],
+            shown[-1].seq if len(rows) > where.limit else None,
+        )
 
 
 def place(connection: Connection, last: Mapping[str, StoredEvent], first: Mapping[str, int]) -> None:

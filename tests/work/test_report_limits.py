@@ -71,8 +71,8 @@ def test_over_http_it_is_a_429_in_the_standard_s_form_that_says_when_to_come_aga
     store,
     areas,
     tmp_path,
-    add_key,
-    form,  # noqa: F811
+    add_key,  # noqa: F811
+    form,
 ) -> None:
     app = create_app(store, areas, evidence=FolderEvidence(tmp_path), limits=Limits(sender=2, reporter=1))
     headers = {"authorization": f"Bearer {add_key()}"}
