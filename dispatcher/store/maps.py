@@ -16,6 +16,7 @@ from dispatcher.case import State
 from dispatcher.erasure import erased
 from dispatcher.store import tables
 from dispatcher.store.bulk import upsert_rows
+from dispatcher.store.database import rare
 from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.map_tables import case_map, looks
 from dispatcher.store.rows import Document, StoredCase, StoredEvent
@@ -84,7 +85,7 @@ class Maps:
         Read along the shelves of the scope: what it costs grows with what is unsettled, and not with what is over.
         """
         mine, place = shelves(scope), shelf.c
-        wanted = [place.stem.in_([ALL] if mine is None else mine), place.state.in_(UNSETTLED)]
+        wanted = [place.stem.in_([ALL] if mine is None else mine), rare(place.state.in_(UNSETTLED))]
         wanted += [place.matter == matter] if matter is not None else []
         found_once = select(place.raised, place.state).where(*wanted).distinct().subquery()
         joined = found_once.join(tables.cases, tables.cases.c.raised == found_once.c.raised)

@@ -29,6 +29,7 @@ from dispatcher.access.scope import Scope, above
 from dispatcher.case import State
 from dispatcher.store import tables
 from dispatcher.store.bulk import delete_rows, insert_rows
+from dispatcher.store.database import rare
 from dispatcher.store.rows import CaseFilter, Document
 from dispatcher.store.seen_by import visible
 from dispatcher.store.shelf_tables import shelf
@@ -190,7 +191,7 @@ def _walk(stem: str, state: str | None, below: int | None, steps: int, late_at: 
     c = shelf.c
     asked = [c.stem == stem]
     if state is not None:
-        asked.append(c.state == state)
+        asked.append(rare(c.state == state))
     if late_at is not None:
         asked.append(c.late_from < late_at)
     if below is not None:

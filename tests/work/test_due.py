@@ -10,6 +10,7 @@ from town import DISPATCHER, EAST, MINUTE, NOON, OFFICER, WEST, ask, make_case, 
 from dispatcher.access.scope import Scope
 from dispatcher.store import shelf
 from dispatcher.store.rows import CaseFilter
+from dispatcher.store.store import Store
 from dispatcher.work.step import Act, Disposition, Label
 from ingest.frame import rfc3339
 
@@ -89,3 +90,19 @@ def test_who_sees_a_case_through_an_action_has_it_counted(store, clerk, cases) -
     assert sum(one.n for one in store.summary(NOON, Scope(frozenset({EAST}))).counts) == before + 1
     rebuilt = store.rebuild()
     assert (rebuilt.tables["tally"].changed, rebuilt.tables["alert_tally"].changed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("where", "index"),
+    [
+        ({"state": "open"}, "shelf_state"),
+        ({"overdue": True}, "shelf_late"),
+        ({"overdue": True, "state": "closed"}, "shelf_late"),
+    ],
+)
+def test_sqlite_which_has_no_statistics_walks_along_the_right_index(where, index) -> None:
+    with Store.open("sqlite://") as store, store.reading() as connection:
+        for walk in shelf._walks([WEST], CaseFilter(now=rfc3339(NOON), **where), None, 10):
+            text = str(walk.select().compile(connection.engine, compile_kwargs={"literal_binds": True}))
+            plan = [row[3] for row in connection.exec_driver_sql(f"explain query plan {text}")]
+            assert any(f"INDEX {index} (stem=? AND state=?" in step for step in plan), plan
