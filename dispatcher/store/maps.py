@@ -87,17 +87,14 @@ class Maps:
         mine, place = shelves(scope), shelf.c
         wanted = [place.stem.in_([ALL] if mine is None else mine), rare(place.state.in_(UNSETTLED))]
         wanted += [place.matter == matter] if matter is not None else []
-        found_once = select(place.raised, place.state).where(*wanted).distinct().subquery()
-        joined = found_once.join(tables.cases, tables.cases.c.raised == found_once.c.raised)
-        joined = joined.join(case_map, case_map.c.case == tables.cases.c.id)
-        columns = (case_map.c.cell, found_once.c.state)
-        query = select(*columns, func.count()).select_from(joined).group_by(*columns)
+        query = select(place.raised, place.state, place.lat, place.lon).where(*wanted).distinct()
         if mine is None:
+            query = query.join(tables.cases, tables.cases.c.raised == place.raised)
             query = query.where(visible(tables.cases.c.id, scope))
         found: defaultdict[int, Counter[str]] = defaultdict(Counter)
         with self._engine.begin() as connection:
-            for cell, state, n in connection.execute(query):
-                found[int(cell)][state] = n
+            for _, state, lat, lon in connection.execute(query):
+                found[_cell(lat, lon)][state] += 1
         return dict(found)
 
     def page(self, where: MapFilter) -> MapPage:

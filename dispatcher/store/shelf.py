@@ -7,13 +7,14 @@ shelf gives a page; what is asked beyond area and state is looked at on the way,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     Subquery,
     and_,
     exists,
@@ -30,12 +31,14 @@ from dispatcher.case import State
 from dispatcher.store import tables
 from dispatcher.store.bulk import delete_rows, insert_rows
 from dispatcher.store.database import rare
-from dispatcher.store.rows import CaseFilter, Document
+from dispatcher.store.map_tables import case_map
+from dispatcher.store.rows import Box, CaseFilter, Document
 from dispatcher.store.seen_by import visible
 from dispatcher.store.shelf_tables import shelf
 
 ALL = ""  # the stem of the shelf with every case
 WALKED = 20_000  # cases looked at for one page: it may be short, and then says where to go on
+FEW = 2_000  # cases in a box that are looked at one by one
 COUNTED = 2_000  # how far a total is counted
 Columns = Any  # of a walk: SQLAlchemy does not type them
 Further = list[Callable[[Columns], ColumnElement[bool]]]
@@ -118,8 +121,11 @@ def page(connection: Connection, where: CaseFilter) -> Page:
     stems_read, scopes = _shelves_for(where)
     if not stems_read:
         return Page([], None, 0, False)
+    spots = None
+    if (box := where.box) is not None and _few_in(connection, box):
+        where, spots = replace(where, box=None), _raised_in(box)
     further = _further(where, scopes)
-    walks = _walks(stems_read, where, where.below, WALKED if further else where.limit + 1)
+    walks = _walks(stems_read, where, spots, where.below, WALKED if further else where.limit + 1)
     found = sorted(set(connection.scalars(_matching(walks, further, where.limit + 1))), reverse=True)
     end = None  # below it nothing was looked at
     if further and len(found) <= where.limit:
@@ -128,7 +134,7 @@ def page(connection: Connection, where: CaseFilter) -> Page:
     if len(found) > where.limit:
         found = found[: where.limit]
         end = found[-1] if found else where.below
-    n, more = _total(connection, stems_read, where, further)
+    n, more = _total(connection, _walks(stems_read, where, spots, None, WALKED if further else COUNTED + 1), further)
     return Page(found, end, n, more)
 
 
@@ -179,15 +185,23 @@ def _shown(scope: Scope, c: Columns) -> ColumnElement[bool]:
     return exists().where(case.raised == c.raised, visible(case.id, scope))
 
 
-def _walks(stems_read: Sequence[str], where: CaseFilter, below: int | None, steps: int) -> list[Subquery]:
-    """So many places of each shelf. What is overdue lies there by its state, and is walked along by itself."""
+def _walks(
+    stems_read: Sequence[str], where: CaseFilter, spots: Select[Any] | None, below: int | None, steps: int
+) -> list[Subquery]:
+    """So many places of each shelf, the last raised first, or of `spots` alone.
+
+    What is overdue lies on a shelf by its state, and is walked along by itself.
+    """
     late_at = where.now if where.overdue else None
     states = [*State] if late_at is not None and where.state is None else [where.state]
-    return [_walk(stem, state, below, steps, late_at) for stem in stems_read for state in states]
+    walks = [_walk(stem, state, below, late_at) for stem in stems_read for state in states]
+    if spots is not None:
+        walks = [walk.where(shelf.c.raised.in_(spots)) for walk in walks]
+    return [walk.order_by(shelf.c.raised.desc()).limit(steps).subquery() for walk in walks]
 
 
-def _walk(stem: str, state: str | None, below: int | None, steps: int, late_at: str | None) -> Subquery:
-    """So many places of a shelf, the last raised first."""
+def _walk(stem: str, state: str | None, below: int | None, late_at: str | None) -> Select[Any]:
+    """Places of a shelf."""
     c = shelf.c
     asked = [c.stem == stem]
     if state is not None:
@@ -196,7 +210,24 @@ def _walk(stem: str, state: str | None, below: int | None, steps: int, late_at: 
         asked.append(c.late_from < late_at)
     if below is not None:
         asked.append(c.raised < below)
-    return select(shelf).where(*asked).order_by(c.raised.desc()).limit(steps).subquery()
+    return select(shelf).where(*asked)
+
+
+def _few_in(connection: Connection, box: Box) -> bool:
+    """Whether it is shorter to look at all that lies in a box than to walk along a shelf until it turns up."""
+    some = _in(box).limit(FEW + 1).subquery()
+    return (connection.scalar(select(func.count()).select_from(some)) or 0) <= FEW
+
+
+def _raised_in(box: Box) -> Select[Any]:
+    """The places on the shelves of the cases in a box."""
+    found = _in(box).subquery()
+    return select(tables.cases.c.raised).join(found, found.c.case == tables.cases.c.id)
+
+
+def _in(box: Box) -> Select[Any]:
+    c = case_map.c
+    return select(c.case).where(c.lat.between(box.south, box.north), c.lon.between(box.west, box.east))
 
 
 def _matching(walks: Sequence[Subquery], further: Further, n: int) -> Any:
@@ -214,10 +245,8 @@ def _end(connection: Connection, walks: Sequence[Subquery]) -> int | None:
     return max((row.last for row in connection.execute(union_all(*look)) if row.n >= WALKED), default=None)
 
 
-def _total(connection: Connection, stems_read: Sequence[str], where: CaseFilter, further: Further) -> tuple[int, bool]:
+def _total(connection: Connection, walks: Sequence[Subquery], further: Further) -> tuple[int, bool]:
     """How many match, counted no further than needed, and whether there may be more."""
-    steps = WALKED if further else COUNTED + 1
-    walks = _walks(stems_read, where, None, steps)
     found = _matching(walks, further, COUNTED + 1).limit(COUNTED + 1).subquery()
     n = connection.scalar(select(func.count()).select_from(found)) or 0
     return min(n, COUNTED), n > COUNTED or (bool(further) and _end(connection, walks) is not None)

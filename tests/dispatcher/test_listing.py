@@ -100,9 +100,10 @@ def paged(store: Store, question: dict[str, Any], limit: int) -> list[str]:
         below = listing.below
 
 
-@pytest.mark.parametrize("walked", [shelf.WALKED, 4])
-def test_pages_are_what_a_look_at_every_case_finds(either, city, monkeypatch, walked):  # noqa: F811
+@pytest.mark.parametrize(("walked", "few"), [(shelf.WALKED, shelf.FEW), (4, 0), (4, shelf.FEW)])
+def test_pages_are_what_a_look_at_every_case_finds(either, city, monkeypatch, walked, few):  # noqa: F811
     monkeypatch.setattr(shelf, "WALKED", walked)
+    monkeypatch.setattr(shelf, "FEW", few)  # cases in a box that are looked at by themselves
     cases = everything(either)
     for scope in SCOPES:
         for question in QUESTIONS:

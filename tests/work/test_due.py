@@ -102,7 +102,7 @@ def test_who_sees_a_case_through_an_action_has_it_counted(store, clerk, cases) -
 )
 def test_sqlite_which_has_no_statistics_walks_along_the_right_index(where, index) -> None:
     with Store.open("sqlite://") as store, store.reading() as connection:
-        for walk in shelf._walks([WEST], CaseFilter(now=rfc3339(NOON), **where), None, 10):
+        for walk in shelf._walks([WEST], CaseFilter(now=rfc3339(NOON), **where), None, None, 10):
             text = str(walk.select().compile(connection.engine, compile_kwargs={"literal_binds": True}))
             plan = [row[3] for row in connection.exec_driver_sql(f"explain query plan {text}")]
             assert any(f"INDEX {index} (stem=? AND state=?" in step for step in plan), plan
