@@ -64,11 +64,14 @@ def test_only_training_imports_what_training_needs(library: str) -> None:
     assert importers(library) <= TRAINING | MEASURED_BESIDE
 
 
+SCHEMAS = [f"dispatcher/api/{name}schemas.py" for name in ("", "work_", "office_")]
+
+
 @pytest.mark.parametrize(
     ("library", "places"),
     [
         ("kafka", ("ingest/bus.py", "ingest/clusterwide.py", "ingest/receive.py")),
-        ("pydantic", ("dispatcher/api/asked.py", "dispatcher/api/schemas.py", "dispatcher/api/work_schemas.py")),
+        ("pydantic", ("dispatcher/api/asked.py", *SCHEMAS)),
         ("sqlalchemy", ("dispatcher/store/", "benchmarks/stocked.py")),
         ("typer", ("jiexun/", "benchmarks/")),
     ],

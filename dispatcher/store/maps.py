@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import h3
-from sqlalchemy import ColumnElement, Connection, Engine, and_, func, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import State
@@ -33,7 +33,7 @@ PASSES_HAVE = 13  # the resolution that passes normally have
 MILLI = 1000
 UNSETTLED = (str(State.OPEN), str(State.HANDLED))
 PAGE = 500
-COUNTED = 10_000  # how far the matches of a page are counted
+COUNTED = 2_000  # how far the matches of a page are counted
 
 Box = tuple[float, float, float, float]  # west, south, east, north in degrees; west > east goes over 180°
 
@@ -98,14 +98,17 @@ class Maps:
         return dict(found)
 
     def page(self, where: MapFilter) -> MapPage:
-        """Cases by place and time."""
-        wanted = _wanted(where)
-        joined = tables.cases.join(case_map, case_map.c.case == tables.cases.c.id)
-        some = select(tables.cases, case_map.c.seq).select_from(joined).where(wanted, case_map.c.seq > where.after)
+        """Cases by place and time. Only what is shown is read; the rest is found and counted by where it lies."""
+        joined = case_map.join(tables.cases, tables.cases.c.id == case_map.c.case)
+        by_place = where.state is None and where.matter is None and where.scope == EVERYTHING
+        match = select(case_map.c.case, case_map.c.seq).select_from(case_map if by_place else joined)
+        match = match.where(*_wanted(where))
+        some = match.where(case_map.c.seq > where.after).order_by(case_map.c.seq).limit(where.limit + 1).subquery()
+        query = select(tables.cases, some.c.seq).join(some, some.c.case == tables.cases.c.id).order_by(some.c.seq)
+        counted = match.limit(COUNTED + 1).subquery()
         with self._engine.begin() as connection:
-            counted = select(case_map.c.seq).select_from(joined).where(wanted).limit(COUNTED + 1).subquery()
             matched = connection.scalar(select(func.count()).select_from(counted)) or 0
-            rows = connection.execute(some.order_by(case_map.c.seq).limit(where.limit + 1)).all()
+            rows = connection.execute(query).all()
         shown = rows[: where.limit]
         return MapPage(
             matched if matched <= COUNTED else None,
@@ -176,8 +179,8 @@ def _cell(lat: float, lon: float) -> int:
     return found
 
 
-def _wanted(where: MapFilter) -> ColumnElement[bool]:
-    conditions: list[ColumnElement[bool]] = [tables.cases.c.id.is_not(None), visible(tables.cases.c.id, where.scope)]
+def _wanted(where: MapFilter) -> list[ColumnElement[bool]]:
+    conditions = [] if where.scope == EVERYTHING else [visible(case_map.c.case, where.scope)]
     if where.box is not None:
         west, south, east, north = where.box
         conditions.append(case_map.c.lat.between(south, north))
@@ -191,7 +194,7 @@ def _wanted(where: MapFilter) -> ColumnElement[bool]:
         conditions.append(tables.cases.c.state == where.state)
     if where.matter is not None:
         conditions.append(tables.cases.c.matter == where.matter)
-    return and_(*conditions)
+    return conditions
 
 
 def _case(row: Any) -> StoredCase:

@@ -64,7 +64,16 @@ def test_the_page_shows_step_deadline_office_and_what_may_be_done(page) -> None:
     expect(page.locator(".office .facts-table")).to_contain_text("占道经营，劝离即可：2 工作时（示例时限）")
     expect(page.locator(".office .hint")).to_contain_text("首违不罚")
     texts = page.locator(".office > .acts button").all_inner_texts()
-    assert texts == ["签收", "派遣", "退回", "吹哨", "已处置", "作废", "挂起"]
+    assert texts == [
+        "签收",
+        "派遣",
+        "退回",
+        "吹哨",
+        "已处置",
+        "作废",
+        "挂起",
+        "并案",
+    ]  # of one sighting nothing can be split off
 
 
 def test_an_officer_acknowledges_with_one_click_and_reports_with_words(page, desk) -> None:
