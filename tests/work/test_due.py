@@ -106,3 +106,23 @@ def test_sqlite_which_has_no_statistics_walks_along_the_right_index(where, index
             text = str(walk.select().compile(connection.engine, compile_kwargs={"literal_binds": True}))
             plan = [row[3] for row in connection.exec_driver_sql(f"explain query plan {text}")]
             assert any(f"INDEX {index} (stem=? AND state=?" in step for step in plan), plan
+
+
+def test_a_store_of_the_version_before_learns_what_is_overdue(store, store_url, cases) -> None:
+    at = rfc3339(TIMES[-1])
+    with store.writing() as connection:
+        for statement in (
+            "drop index shelf_late",
+            "alter table shelf drop column late_from",
+            "alter table cases drop column late_from",
+            "drop index reports_sender_at",
+            "drop index ix_reporters_reporter",
+            "alter table reporters drop column reporter",
+            "update alembic_version set version_num = '0002'",
+        ):
+            connection.exec_driver_sql(statement)
+    with Store.open(store_url) as again:
+        assert found(again, overdue=True, now=at) == {"case-0", "case-2"}
+        assert found(again, overdue=True, now=rfc3339(NOON)) == {"case-2"}
+        tables = again.rebuild().tables
+        assert {name: table.changed for name, table in tables.items()} == dict.fromkeys(tables, 0)
