@@ -25,9 +25,8 @@ from dispatcher.snapshot import dumped, load, mark
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
-from ingest.binding import event_record, parse_event
+from ingest.binding import line_record, parse_event
 from ingest.deadletter import dead_letter
-from ingest.envelope import parse_envelope
 from ingest.reader import Reader, Stopped
 from ingest.record import Partition, Record
 from ingest.topics import ALERTS, PASSES, SIGHTINGS
@@ -36,10 +35,11 @@ from models.taxonomy import Taxonomy
 
 GROUP = "dispatcher"
 READS = (SIGHTINGS.name, PASSES.name)
-AT_ONCE = 200  # inputs that become durable together
+AT_ONCE = 500  # inputs that become durable together
 FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
+NOTHING: tuple[str, Input | None] = ("", None)  # what caused a letter that this loop did not write
 SNAPSHOT_EVERY = 20_000  # inputs; about ten minutes of 5,000 vehicles
 
 
@@ -74,7 +74,7 @@ class DispatchLoop:
         self._assigned: set[Partition] = set()
         self._next: dict[Partition, int] = {}  # offset after the last record read
         self._committed: dict[Partition, int] = {}
-        self._caused: dict[str, Input] = {}  # event or letter -> the input that caused it; until it is told
+        self._caused: dict[str, tuple[str, Input]] = {}  # event or letter -> event, its input; until it is told
         self._mark = mark(store.areas())
         self._unkept = 0  # inputs since the last snapshot
         self._unflushed = False
@@ -170,7 +170,7 @@ class DispatchLoop:
                     self._watch.repeated(one.record.topic)
                 elif new:
                     decided += new
-                    self._caused |= {event.id: one for event in new[0].events}
+                    self._caused |= {event.id: (event.event, one) for event in new[0].events}
             self._store.append(
                 [one.input for one in decided],
                 [event for one in decided for event in one.events],
@@ -211,8 +211,8 @@ class DispatchLoop:
         while waiting := self._store.outbox():
             self._lease.check()
             for letter in waiting:
-                record = event_record(letter.topic, letter.key, parse_envelope(letter.line))
-                cause = self._caused.get(letter.id)
+                record = line_record(letter.topic, letter.key, letter.line)
+                _, cause = self._caused.get(letter.id, NOTHING)
                 self._reader.send(self._watch.sending(record, cause.record if cause else None))
             self._reader.flush()
             self._store.sent(waiting)
@@ -221,8 +221,9 @@ class DispatchLoop:
 
     def _report(self, letters: Iterable[Letter]) -> None:
         for letter in letters:
-            if letter.topic == ALERTS.name and letter.id in self._caused:
-                self._watch.told(parse_envelope(letter.line).data["event"], self._caused[letter.id].captured_at)
+            event, cause = self._caused.get(letter.id, NOTHING)
+            if letter.topic == ALERTS.name and cause is not None:
+                self._watch.told(event, cause.captured_at)
 
     def _forget_sent(self, topic: str, waiting: dict[str, Letter]) -> None:
         """Take out of the outbox what a dispatcher before this one did send."""

@@ -22,6 +22,7 @@ class MemoryBroker:
         self.logs: dict[Partition, list[Record]] = {
             Partition(topic.name, n): [] for topic in topics for n in range(topic.partitions)
         }
+        self._places = {topic: [place for place in self.logs if place.topic == topic] for topic in self.limits}
         self.members: dict[str, list[MemoryBus]] = {}
         self.generations: dict[str, int] = {}
         self.committed: dict[tuple[str, Partition], int] = {}
@@ -29,10 +30,10 @@ class MemoryBroker:
 
     def partitions(self, topic: str) -> list[Partition]:
         """Of a topic, by number. Raises NoTopic."""
-        found = [place for place in self.logs if place.topic == topic]
-        if not found:
-            raise NoTopic(f"there is no topic {topic}")
-        return found
+        try:
+            return self._places[topic]
+        except KeyError:
+            raise NoTopic(f"there is no topic {topic}") from None
 
     def share(self, group: str, member: MemoryBus) -> frozenset[Partition]:
         """A member's part: of each topic a range, as Kafka's range assignor deals."""

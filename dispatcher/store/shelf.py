@@ -6,9 +6,9 @@ shelf gives a page; what is asked beyond area and state is looked at on the way,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -86,9 +86,10 @@ class Page:
     more: bool  # than the total
 
 
-def stems(areas: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=10_000)
+def stems(areas: frozenset[str]) -> tuple[str, ...]:
     """The shelves of these areas, and of all that are above them by their codes."""
-    return sorted({ALL} | above(areas))
+    return tuple(sorted({ALL} | above(areas)))
 
 
 def place(connection: Connection, moves: Sequence[Move]) -> None:

@@ -20,17 +20,17 @@ from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
 from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
-from dispatcher.store.bulk import delete_rows, insert_rows
+from dispatcher.store.bulk import delete_rows, insert_rows, one_of, rows_with
 from dispatcher.store.channels import Channels
 from dispatcher.store.database import connect, writer
 from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
-from dispatcher.store.project import dumps, project, stored_event
+from dispatcher.store.project import project, stored_event
 from dispatcher.store.rebuild import Rebuilt, rebuilt
 from dispatcher.store.reports import Reports
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
-from ingest.envelope import Envelope
+from ingest.envelope import Envelope, dumps
 from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
@@ -156,7 +156,7 @@ class Store:
         seqs = [letter.seq for letter in letters]
         with self._writer.begin() as connection:
             for start in range(0, len(seqs), PAGE):
-                some = tables.outbox.c.seq.in_(seqs[start : start + PAGE])
+                some = one_of(connection, tables.outbox.c.seq, seqs[start : start + PAGE])
                 connection.execute(delete(tables.outbox).where(some))
 
     def keep_areas(self, text: str, about: Mapping[str, Any] | None = None, now: datetime | None = None) -> None:
@@ -292,10 +292,7 @@ def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> l
 
 
 def _stored(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(ids), PAGE):
-        found.update(connection.scalars(select(table.c.id).where(table.c.id.in_(ids[start : start + PAGE]))))
-    return found
+    return {row.id for row in rows_with(connection, select(table.c.id), table.c.id, ids)}
 
 
 def _posted(letter: Letter) -> dict[str, str]:
@@ -306,7 +303,6 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
     """Append to the log. The write lock keeps the numbers in a row; they are asked for, not guessed."""
     if not events:
         return []
-    documents = [event.document() for event in events]
     rows: list[dict[str, Any]] = [
         {
             "id": event.id,
@@ -314,20 +310,25 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
             "event": event.event,
             "at": rfc3339(event.at),
             "recipients": dumps(list(event.recipients)),
-            "document": dumps(document),
+            "document": event.text,
         }
-        for event, document in zip(events, documents, strict=True)
+        for event in events
     ]
     insert_rows(connection, tables.events, rows)
-    seqs: dict[str, int] = {}
-    ids = [event.id for event in events]
-    for start in range(0, len(ids), PAGE):
-        query = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.id.in_(ids[start : start + PAGE]))
-        seqs |= {row.id: row.seq for row in connection.execute(query)}
-    made = zip(rows, events, documents, strict=True)
+    asked = select(tables.events.c.id, tables.events.c.seq)
+    seqs = {row.id: row.seq for row in rows_with(connection, asked, tables.events.c.id, [event.id for event in events])}
     return [
-        StoredEvent(**(row | {"seq": seqs[event.id], "recipients": event.recipients, "document": document}))
-        for row, event, document in made
+        StoredEvent(
+            seq=seqs[event.id],
+            id=event.id,
+            case=event.case.id,
+            event=event.event,
+            at=row["at"],
+            recipients=event.recipients,
+            document=event.document(),
+            text=event.text,
+        )
+        for row, event in zip(rows, events, strict=True)
     ]
 
 
