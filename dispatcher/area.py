@@ -12,7 +12,7 @@ from typing import Any
 
 import shapely
 from numpy.typing import ArrayLike
-from shapely import Point, STRtree, box
+from shapely import Point, STRtree
 
 from dispatcher.finding import Fault, Finding
 from dispatcher.holding import Holding, Ints
@@ -123,9 +123,9 @@ class Areas:
         """The areas of every layer that the point lies in or on the border of, coarse to fine, then by code."""
         return tuple(self._all[i] for i in sorted(self._tree.query(Point(lon, lat), predicate="intersects")))
 
-    def routing_near(self, west: float, south: float, east: float, north: float) -> tuple[Area, ...]:
-        """The areas of the routing layer that touch a box of degrees, by code. Costs the logarithm of their number."""
-        hits = self._routing_tree.query(box(west, south, east, north), predicate="intersects")
+    def routing_near(self, shape: shapely.Geometry) -> tuple[Area, ...]:
+        """The areas of the routing layer that touch a shape in degrees, by code. Costs the log of their number."""
+        hits = self._routing_tree.query(shape, predicate="intersects")
         return tuple(self._routing[i] for i in sorted(hits))
 
     def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints:

@@ -36,6 +36,7 @@ from models.taxonomy import Taxonomy
 GROUP = "dispatcher"
 READS = (SIGHTINGS.name, PASSES.name)
 AT_ONCE = 500  # inputs that become durable together
+LETTERS_AT_ONCE = 2000  # more than a batch as a rule gives rise to
 FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
@@ -208,7 +209,9 @@ class DispatchLoop:
 
     def _send_outbox(self) -> None:
         """Send what waits, oldest first; what is durable on its topic leaves the outbox."""
-        while waiting := self._store.outbox():
+        full = True
+        while full and (waiting := self._store.outbox(LETTERS_AT_ONCE)):
+            full = len(waiting) == LETTERS_AT_ONCE
             self._lease.check()
             for letter in waiting:
                 record = line_record(letter.topic, letter.key, letter.line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,7 @@ def derived_id(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
+@lru_cache(maxsize=10_000)  # a dispatcher says the same few times again and again
 def rfc3339(time: datetime) -> str:
     """UTC with milliseconds and `Z`, as every time on the wire. Raises ValueError for a naive time."""
     if time.tzinfo is None:

@@ -97,25 +97,25 @@ class MemoryBus:
 
     def send(self, record: Record) -> None:
         self._broker.partitions(record.topic)
-        limit = self._broker.limits[record.topic]
-        if record.size > limit:
-            raise TooLarge(f"a record of {record.size} bytes: topic {record.topic} takes up to {limit}")
-        if self._waiting and record.size + self._waiting_bytes > self._max_in_flight:
+        limit, size = self._broker.limits[record.topic], record.size
+        if size > limit:
+            raise TooLarge(f"a record of {size} bytes: topic {record.topic} takes up to {limit}")
+        if self._waiting and size + self._waiting_bytes > self._max_in_flight:
             if not self._broker.answers:
                 raise Full(f"{len(self._waiting)} records wait for the broker", RETRY_S)
             self.flush()
         self._waiting.append(record)
-        self._waiting_bytes += record.size
+        self._waiting_bytes += size
 
     def flush(self, wait_s: float = 30.0) -> None:
         self._broker.check()
         while self._waiting:
             record = self._waiting.popleft()
-            self._waiting_bytes -= record.size
             places = self._broker.partitions(record.topic)
             place = places[zlib.crc32(record.key or b"") % len(places)]
             log = self._broker.logs[place]
             log.append(replace(record, partition=place.number, offset=len(log), timestamp=datetime.now(UTC)))
+        self._waiting_bytes = 0
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self._broker.check()

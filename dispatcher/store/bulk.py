@@ -36,7 +36,7 @@ from sqlalchemy.exc import DBAPIError
 
 Rows = Sequence[Mapping[str, Any]]  # all with the same names, which are columns of the table
 NUMBER = "row_number"
-PAGE = 500  # values asked for in one statement
+PAGE = 1000  # values asked for in one statement
 More = Callable[[Any], dict[str, Any]]
 
 

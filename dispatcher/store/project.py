@@ -117,7 +117,7 @@ def _tallied(row: _Row, sight: seen_by.Sight) -> tuple[tally.Tallied | None, tal
 
 def _case_text(document: Document, text: str) -> str:
     """Of what an event says, what it says of the case: all but which event it was, which as a rule stands last."""
-    end = f',"event":{dumps(document["event"])}}}'
+    end = f',"event":"{document["event"]}"}}'
     if text.endswith(end):
         return text[: -len(end)] + "}"
     return dumps({name: value for name, value in document.items() if name != "event"})
