@@ -38,7 +38,7 @@ from models.taxonomy import Taxonomy
 from vision.place import place_of
 from vision.sighting import Evidence, Sighting, enveloped
 
-CASES, BESIDE, SIGHTINGS_TAKEN = 1_000_000, 10_000, 40_000
+CASES, BESIDE, SIGHTINGS_TAKEN = 1_000_000, 10_000, 60_000  # so that a snapshot is among it
 LOOKS = 4  # at each thing
 ROUND = 100  # things
 PATIENCE_S = 300.0  # for all of them

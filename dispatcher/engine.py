@@ -123,6 +123,11 @@ class Engine:
         """The largest envelope time read; None before the first."""
         return None if self._clock.year == 1 else self._clock
 
+    @property
+    def known(self) -> int:
+        """How many cases and objects a snapshot would hold."""
+        return len(self._place_of) + len(self._anchors)
+
     def places(self) -> Iterable[Place]:
         return self._places.all()
 

@@ -108,7 +108,8 @@ class Grid:
         columns = math.ceil(reach_m / 50.0 / max(0.05, math.cos(math.radians(lat))))
         for r in range(row - rows, row + rows + 1):
             for c in range(column - columns, column + columns + 1):
-                yield from sorted(self._squares.get((kind, r, c), ()))
+                if found := self._squares.get((kind, r, c)):
+                    yield from sorted(found)
 
     def _square(self, lat: float, lon: float) -> tuple[int, int]:
         return math.floor(lat / self.STEP_DEG), math.floor(lon / self.STEP_DEG)

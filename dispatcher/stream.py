@@ -35,13 +35,14 @@ from models.taxonomy import Taxonomy
 
 GROUP = "dispatcher"
 READS = (SIGHTINGS.name, PASSES.name)
-AT_ONCE = 500  # inputs that become durable together
+AT_ONCE = 1000  # inputs that become durable together, when so many wait; half a second of work
 LETTERS_AT_ONCE = 2000  # more than a batch as a rule gives rise to
 FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
 NOTHING: tuple[str, Input | None] = ("", None)  # what caused a letter that this loop did not write
-SNAPSHOT_EVERY = 20_000  # inputs; about ten minutes of 5,000 vehicles
+SNAPSHOT_EVERY = 50_000  # inputs at least; about half an hour of 5,000 vehicles, which a start reads in some 15 s ...
+SNAPSHOT_PART = 1  # ... and so many for each case that is known: a snapshot holds them all
 
 
 class DispatchLoop:
@@ -161,10 +162,10 @@ class DispatchLoop:
         """Take a batch: all that follows from it becomes durable at once, and is sent then."""
         if not inputs:
             return
-        known = self._store.known([one.item.id for one in inputs])
         began = time.perf_counter()
         decided: list[Decided] = []
         with self._dispatcher.turn():
+            known = self._store.known([one.item.id for one in inputs])
             for one in inputs:
                 new = None if one.item.id in known else self._decided(one)
                 if new is None:
@@ -181,7 +182,7 @@ class DispatchLoop:
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)
         self._send_outbox()
         self._unkept += len(decided)
-        if self._unkept >= SNAPSHOT_EVERY:
+        if self._unkept >= max(SNAPSHOT_EVERY, SNAPSHOT_PART * self.engine.known):
             self._keep_snapshot()
 
     def _keep_snapshot(self) -> None:

@@ -140,7 +140,10 @@ class Store:
             connection.execute(insert(tables.rejected).values(document=dumps(rejected.document())))
 
     def known(self, ids: Collection[str]) -> set[str]:
-        """Which of these inputs are stored."""
+        """Which of these inputs are stored, those of the block that this thread is in with them."""
+        held: Connection | None = getattr(self._held, "connection", None)
+        if held is not None:
+            return _stored(held, tables.inputs, list(ids))
         with self._engine.begin() as connection:
             return _stored(connection, tables.inputs, list(ids))
 
