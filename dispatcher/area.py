@@ -12,7 +12,7 @@ from typing import Any
 
 import shapely
 from numpy.typing import ArrayLike
-from shapely import Point, STRtree
+from shapely import Point, STRtree, box
 
 from dispatcher.finding import Fault, Finding
 from dispatcher.holding import Holding, Ints
@@ -29,6 +29,7 @@ class Layer(StrEnum):
     GRID = "grid"
 
 
+SQUARE_DEG = 0.001  # some 100 m
 FINENESS = {layer: rank for rank, layer in enumerate(Layer)}
 # Cases go to the community; without communities to the next office above it that the file knows.
 ROUTING = (Layer.COMMUNITY, Layer.STREET, Layer.DISTRICT)
@@ -80,6 +81,7 @@ class Areas:
         self._routing = () if self.routing_layer is None else self.of_layer(self.routing_layer)
         self._routing_tree = _indexed(self._routing)
         self._holding: dict[Layer, Holding] = {}  # of the layers that were asked for
+        self._alone: dict[tuple[int, int], Area | None] = {}  # by square, where somebody asked: see `alone`
 
     @classmethod
     def none(cls) -> Areas:
@@ -127,6 +129,22 @@ class Areas:
         """The areas of the routing layer that touch a shape in degrees, by code. Costs the log of their number."""
         hits = self._routing_tree.query(shape, predicate="intersects")
         return tuple(self._routing[i] for i in sorted(hits))
+
+    def alone(self, west: float, south: float, east: float, north: float) -> Area | None:
+        """The area of the routing layer that covers a small box while no other one touches it; None when not sure.
+
+        What is found for a square of SQUARE_DEG and those beside it is remembered, so most boxes cost no geometry.
+        """
+        row, column = math.floor(south / SQUARE_DEG), math.floor(west / SQUARE_DEG)
+        wide = (column * SQUARE_DEG, row * SQUARE_DEG, (column + 2) * SQUARE_DEG, (row + 2) * SQUARE_DEG)
+        if west < wide[0] or south < wide[1] or east > wide[2] or north > wide[3]:
+            return None
+        if (row, column) not in self._alone:
+            square = box(*wide)
+            near = self.routing_near(square)
+            sure = len(near) == 1 and shapely.covers(near[0].polygon, square)
+            self._alone[row, column] = near[0] if sure else None
+        return self._alone[row, column]
 
     def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints:
         """Of each of many points the area of a layer that holds it: its place in `of_layer`, or -1.

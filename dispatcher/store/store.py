@@ -317,9 +317,10 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
         }
         for event in events
     ]
+    before = reading.last_event(connection)
     insert_rows(connection, tables.events, rows)
-    asked = select(tables.events.c.id, tables.events.c.seq)
-    seqs = {row.id: row.seq for row in rows_with(connection, asked, tables.events.c.id, [event.id for event in events])}
+    asked = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.seq > before)
+    seqs = {row.id: row.seq for row in connection.execute(asked)}
     return [
         StoredEvent(
             seq=seqs[event.id],
