@@ -81,6 +81,7 @@ class Areas:
         self._routing = () if self.routing_layer is None else self.of_layer(self.routing_layer)
         self._routing_tree = _indexed(self._routing)
         self._holding: dict[Layer, Holding] = {}  # of the layers that were asked for
+        self._paths: dict[str, str] = {}  # of the codes that were asked for
         self._alone: dict[tuple[int, int], Area | None] = {}  # by square, where somebody asked: see `alone`
 
     @classmethod
@@ -112,6 +113,13 @@ class Areas:
 
     def path(self, code: str) -> str:
         """As in "福田区 / 福田街道 / 榕荫社区", as far up as the file knows; a parent that is not coarser ends it."""
+        if code not in self._by_code:
+            return code
+        if code not in self._paths:
+            self._paths[code] = self._path(code)
+        return self._paths[code]
+
+    def _path(self, code: str) -> str:
         names, area = [self.name(code)], self._by_code.get(code)
         while area is not None and area.parent is not None:
             parent = self._by_code.get(area.parent)

@@ -196,8 +196,9 @@ class Store:
 
     def cases(self, where: CaseFilter | None = None) -> Listing:
         """The cases as they stand, the last raised first."""
+        log = self.log
         with self._engine.begin() as connection:
-            return reading.listing(connection, where or CaseFilter())
+            return reading.listing(connection, where or CaseFilter(), log)
 
     @cached_property
     def log(self) -> str:
