@@ -18,7 +18,6 @@ from dispatcher.store.store import Store
 
 logger = logging.getLogger(__name__)
 POLL_S = 0.3  # the store is asked, not told: the writer may be another process
-EACH_S = 0.0003  # so much longer for each open stream: writing to one costs the same for one event and for twenty
 PAGE = 200
 LONGEST = 2_000  # what waits for one stream; a client that is slower than this reads the log by itself
 
@@ -93,11 +92,6 @@ class Follower:
         self._listeners.add(listener)
         return listener
 
-    @property
-    def streams(self) -> int:
-        """How many are open."""
-        return len(self._listeners)
-
     def leave(self, listener: Listener) -> None:
         self._listeners.discard(listener)
 
@@ -110,7 +104,7 @@ class Follower:
                 for listener in self._listeners:
                     listener.hand(told)
                 if len(told) < PAGE:
-                    await asyncio.sleep(POLL_S + EACH_S * len(self._listeners))
+                    await asyncio.sleep(POLL_S)
                 if not self._listeners:
                     return
         except OSError:  # StoreUnavailable among them

@@ -21,8 +21,7 @@ from ingest.envelope import dumps
 
 TURN_S = 1.0  # how soon a stream that has nothing to send notices that it is to end
 HEARTBEAT_S = 10.0  # the page takes a silence of more than twice this for a dead connection
-ASK_S = 5.0  # how soon a stream ends after its session has ...
-ASKED_PER_S = 100  # ... but the store is asked no more often than this for all streams: with 1,000 it takes 10 s
+ASK_S = 5.0  # how soon a stream ends after its session has
 RETRY_MS = 2000  # how long a browser waits before it connects again
 PAGE = 200
 
@@ -52,7 +51,7 @@ class Stream:
         behind = after < listener.since  # what was before the follower is read from the log
         try:
             while not (self.stopping.is_set() or listener.ended):
-                if _now() - asked >= max(ASK_S, self.follower.streams / ASKED_PER_S):
+                if _now() - asked >= ASK_S:
                     asked = _now()
                     if not await run_in_threadpool(self.known):
                         return
