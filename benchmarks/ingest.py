@@ -1,8 +1,8 @@
 """How many sightings a second does a dispatcher decide and store in PostgreSQL, and what does a full store cost?
 
 Stored    Two stores, one with many cases and one with few (`stocked.py`), on a PostgreSQL of their own.
-Taken     The same sightings by each, through the shipped loop (`dispatcher/stream.py`) with its engine and its batches
-          of 200: read from a bus in memory, decided, appended, told from the outbox. Things stand in every community;
+Taken     The same sightings by each, through the shipped loop (`dispatcher/stream.py`) with its engine and its batches:
+          read from a bus in memory, decided, appended, told from the outbox. Things stand in every community;
           each is seen four times, by other vehicles. The engine begins empty: the stored cases are in the database.
 Time      Of the whole loop, by the wall: the loop on one core, the database on the other.
 Figures   `sightings_per_s` with many cases; `cost_ratio_1m_to_10k`: seconds there by seconds in the small store.
