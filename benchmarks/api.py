@@ -70,7 +70,8 @@ async def asked(port: int, tokens: dict[str | None, str], rate: float, seconds: 
     """Milliseconds of every request, by its kind. Raises httpx.HTTPStatusError for an answer that is none."""
     took: dict[str, list[float]] = defaultdict(list)
     base = f"http://127.0.0.1:{port}/api/cases"
-    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
+    # The server ends a connection that was idle for 5 s; whoever sends at that moment gets no answer.
+    limits = httpx.Limits(max_connections=200, max_keepalive_connections=200, keepalive_expiry=2.0)
     async with httpx.AsyncClient(trust_env=False, timeout=60.0, limits=limits) as client:
         cursors = [await _cursor(client, base, tokens[None], area) for area in DISTRICTS]
 

@@ -64,7 +64,7 @@ def letters(event: CaseEvent, areas: Named, taxonomy: Taxonomy, due_at: str | No
     """What the world is told of an event, for the outbox: on topic `cases`, and on `alerts` for each recipient."""
     envelope = case_envelope(event)
     if envelope is not None:
-        yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps())
+        yield Letter(id=envelope.id, topic=CASES.name, key=event.case.id, line=envelope.dumps(event.text))
     for recipient, told in alert_envelopes(event, areas, taxonomy, due_at):
         yield Letter(id=told.id, topic=ALERTS.name, key=recipient, line=told.dumps())
 
@@ -73,7 +73,7 @@ def _said(event: CaseEvent, recipient: str, areas: Named, taxonomy: Taxonomy) ->
     """What an officer needs to see: what, where, how sure, whose, and the picture."""
     case = event.case
     matter = taxonomy.by_code[case.matter]
-    told = case.document()
+    told = event.document()
     return {
         "case": case.id,
         "event": event.event,

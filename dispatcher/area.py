@@ -29,6 +29,7 @@ class Layer(StrEnum):
     GRID = "grid"
 
 
+SQUARE_DEG = 0.001  # some 100 m
 FINENESS = {layer: rank for rank, layer in enumerate(Layer)}
 # Cases go to the community; without communities to the next office above it that the file knows.
 ROUTING = (Layer.COMMUNITY, Layer.STREET, Layer.DISTRICT)
@@ -80,6 +81,8 @@ class Areas:
         self._routing = () if self.routing_layer is None else self.of_layer(self.routing_layer)
         self._routing_tree = _indexed(self._routing)
         self._holding: dict[Layer, Holding] = {}  # of the layers that were asked for
+        self._paths: dict[str, str] = {}  # of the codes that were asked for
+        self._alone: dict[tuple[int, int], Area | None] = {}  # by square, where somebody asked: see `alone`
 
     @classmethod
     def none(cls) -> Areas:
@@ -110,6 +113,13 @@ class Areas:
 
     def path(self, code: str) -> str:
         """As in "福田区 / 福田街道 / 榕荫社区", as far up as the file knows; a parent that is not coarser ends it."""
+        if code not in self._by_code:
+            return code
+        if code not in self._paths:
+            self._paths[code] = self._path(code)
+        return self._paths[code]
+
+    def _path(self, code: str) -> str:
         names, area = [self.name(code)], self._by_code.get(code)
         while area is not None and area.parent is not None:
             parent = self._by_code.get(area.parent)
@@ -123,10 +133,26 @@ class Areas:
         """The areas of every layer that the point lies in or on the border of, coarse to fine, then by code."""
         return tuple(self._all[i] for i in sorted(self._tree.query(Point(lon, lat), predicate="intersects")))
 
-    def routing_near(self, west: float, south: float, east: float, north: float) -> tuple[Area, ...]:
-        """The areas of the routing layer that touch a box of degrees, by code. Costs the logarithm of their number."""
-        hits = self._routing_tree.query(box(west, south, east, north), predicate="intersects")
+    def routing_near(self, shape: shapely.Geometry) -> tuple[Area, ...]:
+        """The areas of the routing layer that touch a shape in degrees, by code. Costs the log of their number."""
+        hits = self._routing_tree.query(shape, predicate="intersects")
         return tuple(self._routing[i] for i in sorted(hits))
+
+    def alone(self, west: float, south: float, east: float, north: float) -> Area | None:
+        """The area of the routing layer that covers a small box while no other one touches it; None when not sure.
+
+        What is found for a square of SQUARE_DEG and those beside it is remembered, so most boxes cost no geometry.
+        """
+        row, column = math.floor(south / SQUARE_DEG), math.floor(west / SQUARE_DEG)
+        wide = (column * SQUARE_DEG, row * SQUARE_DEG, (column + 2) * SQUARE_DEG, (row + 2) * SQUARE_DEG)
+        if west < wide[0] or south < wide[1] or east > wide[2] or north > wide[3]:
+            return None
+        if (row, column) not in self._alone:
+            square = box(*wide)
+            near = self.routing_near(square)
+            sure = len(near) == 1 and shapely.covers(near[0].polygon, square)
+            self._alone[row, column] = near[0] if sure else None
+        return self._alone[row, column]
 
     def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints:
         """Of each of many points the area of a layer that holds it: its place in `of_layer`, or -1.

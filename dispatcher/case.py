@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
+from ingest.envelope import dumps
 from ingest.frame import parse_rfc3339, rfc3339
 from vision.sighting import Covariance, Evidence, Pictured
 
@@ -116,7 +118,7 @@ class Case:
         } | ({} if self.merged_into is None else {"merged_into": self.merged_into})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: its document is made once
 class CaseEvent:
     """Something happened to a case. Append-only; the case is as it stood right after."""
 
@@ -127,7 +129,16 @@ class CaseEvent:
     recipients: tuple[str, ...]  # area codes this event is told to; empty for one that nobody needs to hear
 
     def document(self) -> dict[str, Any]:
-        """`data` of the envelope on topic `cases`."""
+        """`data` of the envelope on topic `cases`. The same one each time: nobody changes it."""
+        return self._document
+
+    @cached_property
+    def text(self) -> str:
+        """The document as one line of JSON: what is stored, projected and sent is one text."""
+        return dumps(self._document)
+
+    @cached_property
+    def _document(self) -> dict[str, Any]:
         return self.case.document() | {"event": self.event}
 
 

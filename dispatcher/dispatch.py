@@ -110,4 +110,5 @@ class Dispatcher:
         events = self.engine.read(item, made_at=envelope.time)
         if self.engine.repeats > repeats:
             return None
-        return Decided(replace(envelope, id=item.id), events, self.engine.object_with(item.id))
+        kept = envelope if envelope.id == item.id else replace(envelope, id=item.id)
+        return Decided(kept, events, self.engine.object_with(item.id))

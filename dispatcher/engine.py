@@ -135,6 +135,11 @@ class Engine:
         """The largest envelope time read; None before the first."""
         return None if self._clock.year == 1 else self._clock
 
+    @property
+    def known(self) -> int:
+        """How many cases and objects a snapshot would hold."""
+        return len(self._place_of) + len(self._anchors)
+
     def places(self) -> Iterable[Place]:
         return self._places.all()
 
@@ -283,12 +288,12 @@ class Engine:
 
     def _judge(self, place: Place, episode: Episode, *, cause: str, again: bool) -> list[CaseEvent]:
         """Move an episode to the state its belief asks for, and say what happened."""
-        episode.refresh(place.kind)
+        beliefs = episode.refresh(place.kind)
         if episode is not place.now or episode.state is State.CLOSED or episode.refused_until is not None:
             return []
         if episode.state in REFUSABLE:
-            return self._judge_candidate(place, episode, cause)
-        gone = episode.gone(place.kind)
+            return self._judge_candidate(place, episode, beliefs, cause)
+        gone = episode.gone(beliefs)
         if gone is not None:
             event = "verified" if episode.state is State.HANDLED else "closed"
             episode.state, episode.closed_at = State.CLOSED, gone
@@ -301,11 +306,11 @@ class Engine:
             return [self._event(place, episode, "confirmed", cause, ())]
         return moved
 
-    def _judge_candidate(self, place: Place, episode: Episode, cause: str) -> list[CaseEvent]:
+    def _judge_candidate(self, place: Place, episode: Episode, beliefs: list[float], cause: str) -> list[CaseEvent]:
         opens_at = self._opens_at(place, episode)
         if opens_at is not None and episode.probability >= opens_at:
             episode.state = State.OPEN
-            episode.opened_at = episode.crossed(place.kind, opens_at)
+            episode.opened_at = episode.crossed(beliefs, opens_at)
             event = "opened" if episode.number == 1 else "rebounded"
             return [self._event(place, episode, event, cause, recipients(episode.owners))]
         begun = len(episode.sightings) == 1 and len(episode.looks) == 1

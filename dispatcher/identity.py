@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from ingest.geo import latlon_from_offset, offset_from_latlon
+from ingest.geo import m_per_deg, offset_from_latlon
 from vision.sighting import Covariance, Sighting
 
 GATE = 9.21  # chi² with two degrees of freedom at 99 %
@@ -21,14 +20,6 @@ BANK_REACH_M = 8.0  # from a bank's middle; a row longer than that is more than 
 FARTHEST_M = 40.0  # however vague the positions, things farther apart than this are never taken for one
 FUSED_FLOOR_M = 0.3
 NEVER_SURE_M2 = 1e-4  # added to each axis: a covariance of nothing has no inverse
-
-
-class Triple(NamedTuple):
-    """A symmetric matrix of two axes, east and north."""
-
-    ee: float
-    en: float
-    nn: float
 
 
 def spread_m(covariance: Covariance) -> float:
@@ -43,25 +34,26 @@ def fuse(sightings: Sequence[Sighting]) -> tuple[float, float, Covariance]:
     Written out for two axes: calls into numpy cost ten times what they compute here.
     """
     lat0, lon0 = sightings[0].lat, sightings[0].lon
+    per_lat, per_lon = m_per_deg(lat0)
     passes: dict[str, list[Sighting]] = {}
     for sighting in sightings:
         passes.setdefault(sighting.pass_id, []).append(sighting)
-    information = Triple(0.0, 0.0, 0.0)
+    known_ee = known_en = known_nn = 0.0  # information
     weighted_east = weighted_north = 0.0
     for group in passes.values():
-        spots = [_enu(s, lat0, lon0) for s in group]
-        east, north = (sum(axis) / len(group) for axis in zip(*spots, strict=True))
+        east = sum([(s.lon - lon0) * per_lon for s in group]) / len(group)
+        north = sum([(s.lat - lat0) * per_lat for s in group]) / len(group)
         # Members of a bank stand apart: their mean is the middle, no surer than the surest of them.
-        ee, en, nn = min((s.covariance_m2 for s in group), key=lambda c: c[0] + c[2])
-        own = _inverse(Triple(ee + NEVER_SURE_M2, en, nn + NEVER_SURE_M2))
-        information = Triple(*(a + b for a, b in zip(information, own, strict=True)))
-        weighted_east += own.ee * east + own.en * north
-        weighted_north += own.en * east + own.nn * north
-    ee, en, nn = _inverse(information)
-    lat, lon = latlon_from_offset(
-        lat0, lon0, ee * weighted_east + en * weighted_north, en * weighted_east + nn * weighted_north
-    )
-    return lat, lon, (ee + FUSED_FLOOR_M**2, en, nn + FUSED_FLOOR_M**2)
+        surest = group[0] if len(group) == 1 else min(group, key=_variance)
+        ee, en, nn = surest.covariance_m2
+        own_ee, own_en, own_nn = _inverse(ee + NEVER_SURE_M2, en, nn + NEVER_SURE_M2)
+        known_ee, known_en, known_nn = known_ee + own_ee, known_en + own_en, known_nn + own_nn
+        weighted_east += own_ee * east + own_en * north
+        weighted_north += own_en * east + own_nn * north
+    ee, en, nn = _inverse(known_ee, known_en, known_nn)
+    east, north = ee * weighted_east + en * weighted_north, en * weighted_east + nn * weighted_north
+    covariance = (ee + FUSED_FLOOR_M**2, en, nn + FUSED_FLOOR_M**2)
+    return lat0 + north / per_lat, lon0 + east / per_lon, covariance
 
 
 def distance2(sighting: Sighting, lat: float, lon: float, covariance: Covariance) -> tuple[float, float]:
@@ -116,15 +108,21 @@ class Grid:
         columns = math.ceil(reach_m / 50.0 / max(0.05, math.cos(math.radians(lat))))
         for r in range(row - rows, row + rows + 1):
             for c in range(column - columns, column + columns + 1):
-                yield from sorted(self._squares.get((kind, r, c), ()))
+                if found := self._squares.get((kind, r, c)):
+                    yield from sorted(found)
 
     def _square(self, lat: float, lon: float) -> tuple[int, int]:
         return math.floor(lat / self.STEP_DEG), math.floor(lon / self.STEP_DEG)
 
 
-def _inverse(matrix: Triple) -> Triple:
-    determinant = matrix.ee * matrix.nn - matrix.en * matrix.en
-    return Triple(matrix.nn / determinant, -matrix.en / determinant, matrix.ee / determinant)
+def _inverse(ee: float, en: float, nn: float) -> Covariance:
+    """Of a symmetric matrix of two axes, east and north."""
+    determinant = ee * nn - en * en
+    return nn / determinant, -en / determinant, ee / determinant
+
+
+def _variance(sighting: Sighting) -> float:
+    return sighting.covariance_m2[0] + sighting.covariance_m2[2]
 
 
 def _enu(sighting: Sighting, lat: float, lon: float) -> tuple[float, float]:

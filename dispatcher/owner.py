@@ -35,14 +35,18 @@ def owners(areas: Areas, lat: float, lon: float, covariance_m2: Covariance) -> t
     Covariance in m² on the plane east, north. Exact but for the 4 decimals; the sum is at most 1 and what is missing
     is unowned. Where n polygons of the layer overlap, each counts 1/n. Shares under 0.001 are left out.
     """
-    certain = _bounds(lat, lon, covariance_m2, CERTAIN_SIGMA)
-    near = areas.routing_near(*certain)
-    if len(near) == 1 and shapely.covers(near[0].polygon, box(*certain)):
+    bounds = _bounds(lat, lon, covariance_m2, CERTAIN_SIGMA)
+    alone = areas.alone(*bounds)
+    if alone is not None:
+        return (Share(alone.code, 1.0),)
+    certain = box(*bounds)
+    near = areas.routing_near(certain)
+    if len(near) == 1 and shapely.covers(near[0].polygon, certain):
         return (Share(near[0].code, 1.0),)
-    reach = _bounds(lat, lon, covariance_m2, REACH_SIGMA)
-    near = areas.routing_near(*reach)
+    reach = box(*_bounds(lat, lon, covariance_m2, REACH_SIGMA))
+    near = areas.routing_near(reach)
     gaussian = Gaussian.of(lat, lon, covariance_m2)
-    return _told({area.code: _mass(area, near, box(*reach), gaussian) for area in near})
+    return _told({area.code: _mass(area, near, reach, gaussian) for area in near})
 
 
 def recipients(shares: Sequence[Share]) -> tuple[str, ...]:

@@ -124,17 +124,19 @@ class Episode:
         since = list(dropwhile(lambda look: look.seen is None, (x for x in self.looks if x.at > self.handled_at)))
         return bool(since) and believe(since, kind)[-1] >= STANDS_AT
 
-    def gone(self, kind: str) -> datetime | None:
+    def gone(self, beliefs: Sequence[float]) -> datetime | None:
         """The look that verified it gone, if one did."""
-        return gone_since(self.looks, believe(self.looks, kind))
+        return gone_since(self.looks, beliefs)
 
-    def crossed(self, kind: str, threshold: float) -> datetime | None:
+    def crossed(self, beliefs: Sequence[float], threshold: float) -> datetime | None:
         """The first look after which the belief stood at a threshold or above."""
-        beliefs = believe(self.looks, kind)
         return next((look.at for look, p in zip(self.looks, beliefs, strict=True) if p >= threshold), None)
 
-    def refresh(self, kind: str) -> None:
-        self.probability = believe(self.looks, kind)[-1]
+    def refresh(self, kind: str) -> list[float]:
+        """Believe what the looks say; the belief after each of them."""
+        beliefs = believe(self.looks, kind)
+        self.probability = beliefs[-1]
+        return beliefs
 
     def _insert(self, look: Look) -> None:
         insort(self.looks, look, key=lambda other: (other.at, other.pass_id))
@@ -149,6 +151,7 @@ class Place:
     matter: str
     episodes: list[Episode]
     cells: set[str] = field(default_factory=set)  # H3 cells it is indexed under
+    middle: str = ""  # the one that it lies in
     parts: list[Located] = field(default_factory=list)  # where things stood that a person said are one: still this one
     retired: bool = False  # its last case went on in another place's: what is seen here is of that one
 

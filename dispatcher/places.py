@@ -37,12 +37,15 @@ class Places:
         self._grid.put(place.id, place.matter, lat, lon)
         for n, (part_lat, part_lon, _) in enumerate(place.parts):
             self._grid.put(f"{place.id}{PART}{n}", place.matter, part_lat, part_lon)
-        cells = set(h3.grid_disk(h3.latlng_to_cell(lat, lon, INDEX_RESOLUTION), 1))
+        middle = h3.latlng_to_cell(lat, lon, INDEX_RESOLUTION)
+        if middle == place.middle:
+            return
+        cells = set(h3.grid_disk(middle, 1))
         for cell in place.cells - cells:
             self._cells[cell].discard(place.id)
         for cell in cells - place.cells:
             self._cells.setdefault(cell, set()).add(place.id)
-        place.cells = cells
+        place.cells, place.middle = cells, middle
 
     def hide(self, place: Place) -> None:
         """Nobody finds it any more."""
@@ -52,7 +55,7 @@ class Places:
             self._grid.remove(id)
         for cell in place.cells:
             self._cells[cell].discard(place.id)
-        place.cells = set()
+        place.cells, place.middle = set(), ""
 
     def forget(self, place: Place) -> None:
         self.hide(place)

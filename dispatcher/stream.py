@@ -25,9 +25,8 @@ from dispatcher.snapshot import dumped, load, mark
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
-from ingest.binding import event_record, parse_event
+from ingest.binding import line_record, parse_event
 from ingest.deadletter import dead_letter
-from ingest.envelope import parse_envelope
 from ingest.reader import Reader, Stopped
 from ingest.record import Partition, Record
 from ingest.topics import ALERTS, PASSES, SIGHTINGS
@@ -36,11 +35,14 @@ from models.taxonomy import Taxonomy
 
 GROUP = "dispatcher"
 READS = (SIGHTINGS.name, PASSES.name)
-AT_ONCE = 200  # inputs that become durable together
+AT_ONCE = 1000  # inputs that become durable together, when so many wait; half a second of work
+LETTERS_AT_ONCE = 2000  # more than a batch as a rule gives rise to
 FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
-SNAPSHOT_EVERY = 20_000  # inputs; about ten minutes of 5,000 vehicles
+NOTHING: tuple[str, Input | None] = ("", None)  # what caused a letter that this loop did not write
+SNAPSHOT_EVERY = 50_000  # inputs at least; about half an hour of 5,000 vehicles, which a start reads in some 15 s ...
+SNAPSHOT_PART = 1  # ... and so many for each case that is known: a snapshot holds them all
 
 
 class DispatchLoop:
@@ -74,7 +76,7 @@ class DispatchLoop:
         self._assigned: set[Partition] = set()
         self._next: dict[Partition, int] = {}  # offset after the last record read
         self._committed: dict[Partition, int] = {}
-        self._caused: dict[str, Input] = {}  # event or letter -> the input that caused it; until it is told
+        self._caused: dict[str, tuple[str, Input]] = {}  # event or letter -> event, its input; until it is told
         self._mark = mark(store.areas())
         self._unkept = 0  # inputs since the last snapshot
         self._unflushed = False
@@ -160,17 +162,17 @@ class DispatchLoop:
         """Take a batch: all that follows from it becomes durable at once, and is sent then."""
         if not inputs:
             return
-        known = self._store.known([one.item.id for one in inputs])
         began = time.perf_counter()
         decided: list[Decided] = []
         with self._dispatcher.turn():
+            known = self._store.known([one.item.id for one in inputs])
             for one in inputs:
                 new = None if one.item.id in known else self._decided(one)
                 if new is None:
                     self._watch.repeated(one.record.topic)
                 elif new:
                     decided += new
-                    self._caused |= {event.id: one for event in new[0].events}
+                    self._caused |= {event.id: (event.event, one) for event in new[0].events}
             self._store.append(
                 [one.input for one in decided],
                 [event for one in decided for event in one.events],
@@ -180,7 +182,7 @@ class DispatchLoop:
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)
         self._send_outbox()
         self._unkept += len(decided)
-        if self._unkept >= SNAPSHOT_EVERY:
+        if self._unkept >= max(SNAPSHOT_EVERY, SNAPSHOT_PART * self.engine.known):
             self._keep_snapshot()
 
     def _keep_snapshot(self) -> None:
@@ -208,11 +210,13 @@ class DispatchLoop:
 
     def _send_outbox(self) -> None:
         """Send what waits, oldest first; what is durable on its topic leaves the outbox."""
-        while waiting := self._store.outbox():
+        full = True
+        while full and (waiting := self._store.outbox(LETTERS_AT_ONCE)):
+            full = len(waiting) == LETTERS_AT_ONCE
             self._lease.check()
             for letter in waiting:
-                record = event_record(letter.topic, letter.key, parse_envelope(letter.line))
-                cause = self._caused.get(letter.id)
+                record = line_record(letter.topic, letter.key, letter.line)
+                _, cause = self._caused.get(letter.id, NOTHING)
                 self._reader.send(self._watch.sending(record, cause.record if cause else None))
             self._reader.flush()
             self._store.sent(waiting)
@@ -221,8 +225,9 @@ class DispatchLoop:
 
     def _report(self, letters: Iterable[Letter]) -> None:
         for letter in letters:
-            if letter.topic == ALERTS.name and letter.id in self._caused:
-                self._watch.told(parse_envelope(letter.line).data["event"], self._caused[letter.id].captured_at)
+            event, cause = self._caused.get(letter.id, NOTHING)
+            if letter.topic == ALERTS.name and cause is not None:
+                self._watch.told(event, cause.captured_at)
 
     def _forget_sent(self, topic: str, waiting: dict[str, Letter]) -> None:
         """Take out of the outbox what a dispatcher before this one did send."""

@@ -26,6 +26,7 @@ STRUCTURED = "application/cloudevents+json"
 JPEG = "image/jpeg"
 MAX_FIX_AGE_S = 2.0  # receivers tell once a second; over more the vehicle may have turned
 CONTENT_TYPE = "content-type"
+STRUCTURED_HEADERS = ((CONTENT_TYPE, STRUCTURED.encode()),)
 CE = "ce_"
 BROKEN = "\ufffd"  # the replacement character
 
@@ -113,8 +114,12 @@ def parse_before(record: Record) -> Before:
 
 def event_record(topic: str, key: str, envelope: Envelope) -> Record:
     """An envelope on a topic, in structured mode."""
-    headers = ((CONTENT_TYPE, STRUCTURED.encode()),)
-    return Record(topic=topic, key=key.encode(), value=envelope.dumps().encode(), headers=headers)
+    return line_record(topic, key, envelope.dumps())
+
+
+def line_record(topic: str, key: str, line: str) -> Record:
+    """An envelope that is written already, as one line of JSON, on a topic."""
+    return Record(topic=topic, key=key.encode(), value=line.encode(), headers=STRUCTURED_HEADERS)
 
 
 def parse_event(record: Record) -> Envelope:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +44,13 @@ def derived_id(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:24]
 
 
+@lru_cache(maxsize=10_000)  # a dispatcher says the same few times again and again
 def rfc3339(time: datetime) -> str:
     """UTC with milliseconds and `Z`, as every time on the wire. Raises ValueError for a naive time."""
     if time.tzinfo is None:
         raise ValueError("a time without time zone")
-    return time.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    there = time if time.tzinfo is UTC else time.astimezone(UTC)
+    return there.isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:
@@ -55,5 +58,7 @@ def parse_rfc3339(text: str) -> datetime:
     time = datetime.fromisoformat(text.strip())
     if time.tzinfo is None:
         raise ValueError(f"time {text!r} has no time zone: write Z or an offset")
-    time = time.astimezone(UTC)
-    return time.replace(microsecond=time.microsecond // 1000 * 1000)
+    if time.tzinfo is not UTC:
+        time = time.astimezone(UTC)
+    beyond = time.microsecond % 1000
+    return time.replace(microsecond=time.microsecond - beyond) if beyond else time

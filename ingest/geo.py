@@ -7,6 +7,7 @@ Names read out_from_in.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ MAX_ACCURACY_M = 200.0  # a worse fix places nothing
 Floats = NDArray[np.float64]
 
 
+@lru_cache(maxsize=10_000)  # the same thing is measured from again and again
 def m_per_deg(lat: float) -> tuple[float, float]:
     """Metres per degree of latitude and of longitude at `lat` (radii of curvature of the ellipsoid)."""
     s = math.sin(math.radians(lat))

@@ -22,6 +22,7 @@ class MemoryBroker:
         self.logs: dict[Partition, list[Record]] = {
             Partition(topic.name, n): [] for topic in topics for n in range(topic.partitions)
         }
+        self._places = {topic: [place for place in self.logs if place.topic == topic] for topic in self.limits}
         self.members: dict[str, list[MemoryBus]] = {}
         self.generations: dict[str, int] = {}
         self.committed: dict[tuple[str, Partition], int] = {}
@@ -29,10 +30,10 @@ class MemoryBroker:
 
     def partitions(self, topic: str) -> list[Partition]:
         """Of a topic, by number. Raises NoTopic."""
-        found = [place for place in self.logs if place.topic == topic]
-        if not found:
-            raise NoTopic(f"there is no topic {topic}")
-        return found
+        try:
+            return self._places[topic]
+        except KeyError:
+            raise NoTopic(f"there is no topic {topic}") from None
 
     def share(self, group: str, member: MemoryBus) -> frozenset[Partition]:
         """A member's part: of each topic a range, as Kafka's range assignor deals."""
@@ -96,25 +97,25 @@ class MemoryBus:
 
     def send(self, record: Record) -> None:
         self._broker.partitions(record.topic)
-        limit = self._broker.limits[record.topic]
-        if record.size > limit:
-            raise TooLarge(f"a record of {record.size} bytes: topic {record.topic} takes up to {limit}")
-        if self._waiting and record.size + self._waiting_bytes > self._max_in_flight:
+        limit, size = self._broker.limits[record.topic], record.size
+        if size > limit:
+            raise TooLarge(f"a record of {size} bytes: topic {record.topic} takes up to {limit}")
+        if self._waiting and size + self._waiting_bytes > self._max_in_flight:
             if not self._broker.answers:
                 raise Full(f"{len(self._waiting)} records wait for the broker", RETRY_S)
             self.flush()
         self._waiting.append(record)
-        self._waiting_bytes += record.size
+        self._waiting_bytes += size
 
     def flush(self, wait_s: float = 30.0) -> None:
         self._broker.check()
         while self._waiting:
             record = self._waiting.popleft()
-            self._waiting_bytes -= record.size
             places = self._broker.partitions(record.topic)
             place = places[zlib.crc32(record.key or b"") % len(places)]
             log = self._broker.logs[place]
             log.append(replace(record, partition=place.number, offset=len(log), timestamp=datetime.now(UTC)))
+        self._waiting_bytes = 0
 
     def commit(self, offsets: Mapping[Partition, int]) -> None:
         self._broker.check()

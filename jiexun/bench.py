@@ -307,7 +307,7 @@ def bench_sse(
 def bench_ingest(
     cases: Annotated[int, typer.Option(min=100, help="Stored, of the larger store.")] = 1_000_000,
     beside: Annotated[int, typer.Option(min=100, help="Stored, of the smaller store.")] = 10_000,
-    sightings: Annotated[int, typer.Option(min=10, help="Taken by each store.")] = 40_000,
+    sightings: Annotated[int, typer.Option(min=10, help="Taken by each store.")] = 60_000,
     save: SaveResult = False,
     json: Json = False,
 ) -> None:

@@ -27,6 +27,7 @@ from ingest.reader import Reader
 from ingest.record import BrokerAway, Bus
 from ingest.topics import FRAMES
 from ingest.watch import Watch
+from jiexun.collector import seldom
 from jiexun.options import AreasFile, EvidenceUrl, Json, Kafka, ModelName, explained
 from jiexun.report import console, warn
 from jiexun.run import open_evidence, print_warnings
@@ -177,7 +178,8 @@ def _decide(
     with stopping(reader.stop):
         loop.recover()
         console.print(f"dispatcher: reads {cluster.servers}; {len(loop.engine.cases())} cases are known")
-        loop.run(until_idle)
+        with seldom():
+            loop.run(until_idle)
     console.print("dispatcher: stopped" if reader.stopping else "dispatcher: done")
     return loop
 

@@ -186,7 +186,12 @@ def _text(data: dict[str, Any], name: str) -> str:
 
 
 def _number(data: dict[str, Any], name: str, low: float, high: float) -> float:
-    value = data.get(name)
+    return _within(data.get(name), name, low, high)
+
+
+def _within(value: Any, name: str, low: float, high: float) -> float:
+    if type(value) is float and low <= value <= high:  # as nearly all are
+        return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got {value!r}")
     return float(value)
@@ -203,7 +208,7 @@ def _covariance(data: dict[str, Any], name: str, *, may_be_zero: bool = False) -
     value = data.get(name)
     if not isinstance(value, list) or len(value) != 3:
         raise ValueError(f"{name} must be [east-east, east-north, north-north] in m², got {value!r}")
-    ee, en, nn = (_number({name: v}, name, -(MAX_SIGMA_M**2), MAX_SIGMA_M**2) for v in value)
+    ee, en, nn = [_within(v, name, -(MAX_SIGMA_M**2), MAX_SIGMA_M**2) for v in value]
     smallest = (ee + nn) / 2 - math.hypot((ee - nn) / 2, en)
     if smallest < (-1e-6 if may_be_zero else 1e-9):
         raise ValueError(f"{name} is not a covariance: {value!r}")
@@ -223,7 +228,7 @@ def _evidence(data: dict[str, Any]) -> Evidence:
     if box is not None:
         if not isinstance(box, list) or len(box) != 4:
             raise ValueError(f"evidence.box_xyxy must be [x1, y1, x2, y2] in pixels, got {box!r}")
-        x1, y1, x2, y2 = (round(_number({"evidence.box_xyxy": v}, "evidence.box_xyxy", -1e6, 1e6)) for v in box)
+        x1, y1, x2, y2 = (round(_within(v, "evidence.box_xyxy", -1e6, 1e6)) for v in box)
         corners = (x1, y1, x2, y2)
     for name in ("uri", "sha256", "missing"):
         if not isinstance(data.get(name), str | None):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from dispatcher.access.principal import Role
 from dispatcher.area import Area, Layer
-from dispatcher.case import STATE_ZH, State
+from dispatcher.case import STATE_ZH
 from dispatcher.holding import Ints
 from models.taxonomy import Taxonomy
 
@@ -38,6 +38,7 @@ EVENT_ZH = {
     "escalated": "逾时升级",
     "evaluated": "已评价",
 }
+STATES = {str(state): word for state, word in STATE_ZH.items()}
 ROLE_ZH = {Role.VIEWER: "查看员", Role.OFFICER: "处置员", Role.DISPATCHER: "派遣员", Role.ADMIN: "管理员"}
 
 
@@ -73,4 +74,4 @@ class Names:
 
 def state_zh(state: str) -> str:
     """The Chinese word of a state; of one that a later version wrote, the state itself."""
-    return STATE_ZH[State(state)] if state in set(State) else state
+    return STATES.get(state, state)

@@ -119,11 +119,12 @@ class CaseOut(BaseModel):
     raised: int  # seq of the event that orders the list
 
     @classmethod
-    def of(cls, stored: StoredCase, names: Names) -> Self:
+    def of(cls, stored: StoredCase, names: Names, now: str | None = None) -> Self:
+        """`now`: RFC 3339, when it is asked what is overdue; None: this moment."""
         document, due = stored.document, stored.due
         matter_zh, matter_en = names.matter(document["matter"])
         ellipse = Ellipse.of(document["covariance_m2"])
-        same = {name: document[name] for name in cls.model_fields if name in document and name not in _MADE}
+        same = {name: document[name] for name in _SAME if name in document}
         return cls(
             **same,
             kind_zh=names.taxonomy.name_zh(document["kind"]),
@@ -139,7 +140,7 @@ class CaseOut(BaseModel):
             alerts=[_alert(alert, names) for alert in document["alerts"]],
             evidence=EvidenceOut.of(document["evidence"]),
             due_at=None if due is None else due.at,
-            overdue=None if due is None else due.overdue(rfc3339(datetime.now(UTC))),
+            overdue=None if due is None else due.overdue(now or rfc3339(datetime.now(UTC))),
             seq=stored.updated,
             raised=stored.raised,
         )
@@ -147,6 +148,7 @@ class CaseOut(BaseModel):
 
 _MADE = {"ellipse", "error_m", "area", "area_path", "owners", "unowned_p", "alerts", "evidence", "seq", "raised"}
 _MADE |= {"due_at", "overdue"}
+_SAME = tuple(name for name in CaseOut.model_fields if name not in _MADE)
 
 
 class EventOut(BaseModel):
@@ -219,7 +221,8 @@ class CasesOut(BaseModel):
 
     @classmethod
     def of(cls, listing: Listing, names: Names) -> Self:
-        cases = [CaseOut.of(case, names) for case in listing.cases]
+        now = rfc3339(datetime.now(UTC))
+        cases = [CaseOut.of(case, names, now) for case in listing.cases]
         return cls(
             log=listing.log,
             seq=listing.seq,

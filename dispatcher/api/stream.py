@@ -15,8 +15,9 @@ from dispatcher.api.follow import Follower
 from dispatcher.api.names import Names
 from dispatcher.api.schemas import CaseEventOut, CaseOut, EventOut
 from dispatcher.api.view import View
-from dispatcher.store.project import dumps, owner_area
+from dispatcher.store.project import owner_area
 from dispatcher.store.rows import StoredCase, StoredEvent
+from ingest.envelope import dumps
 
 TURN_S = 1.0  # how soon a stream that has nothing to send notices that it is to end
 HEARTBEAT_S = 10.0  # the page takes a silence of more than twice this for a dead connection

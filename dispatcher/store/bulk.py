@@ -1,24 +1,27 @@
 """Bulk: many rows in one statement where the database can, for a fraction of what a statement a row costs.
 
-PostgreSQL takes them as one JSON document, which costs least of all forms to write here and to read there; SQLite,
-which is called and not sent anything, one after another.
+PostgreSQL takes new rows by COPY, for a third to a half of what one JSON document costs here and there, and what is
+changed or removed as that document; SQLite, which is called and not sent anything, takes one after another.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Row,
+    Select,
     String,
     Table,
     TableValuedAlias,
     Text,
     and_,
+    any_,
     bindparam,
     cast,
     column,
@@ -29,10 +32,31 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 Rows = Sequence[Mapping[str, Any]]  # all with the same names, which are columns of the table
 NUMBER = "row_number"
+PAGE = 1000  # values asked for in one statement
 More = Callable[[Any], dict[str, Any]]
+
+
+def rows_with(
+    connection: Connection, query: Select[Any], column: ColumnElement[Any], values: Sequence[Any]
+) -> Iterator[Row[Any]]:
+    """The rows of a query that have one of these values in a column."""
+    for start in range(0, len(values), PAGE):
+        yield from connection.execute(query.where(one_of(connection, column, values[start : start + PAGE])))
+
+
+def one_of(connection: Connection, column: ColumnElement[Any], values: Sequence[Any]) -> ColumnElement[bool]:
+    """The condition that a column has one of these values.
+
+    PostgreSQL gets them as one array: a statement whose text does not depend on how many there are is planned once, and
+    writing out each of 500 places costs here as much as finding their rows costs there.
+    """
+    if _one_by_one(connection):
+        return column.in_(values)
+    return column == any_(bindparam(None, list(values), type_=postgresql.ARRAY(column.type), unique=True))
 
 
 def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
@@ -42,8 +66,7 @@ def insert_rows(connection: Connection, table: Table, rows: Rows) -> None:
     if _one_by_one(connection):
         connection.execute(insert(table), [dict(row) for row in rows])
         return
-    given = _given(table, rows)
-    connection.execute(insert(table).from_select([*rows[0]], _in_order(given, rows)), _document(rows))
+    _copy(connection, table, rows)
 
 
 def upsert_rows(connection: Connection, table: Table, rows: Rows, keys: Sequence[str], more: More) -> None:
@@ -90,6 +113,21 @@ def delete_rows(connection: Connection, table: Table, rows: Rows) -> None:
 
 def _one_by_one(connection: Connection) -> bool:
     return connection.dialect.name != "postgresql"
+
+
+def _copy(connection: Connection, table: Table, rows: Rows) -> None:
+    """By the driver, which SQLAlchemy has no words for; what it raises is what SQLAlchemy would have raised."""
+    quoted = connection.dialect.identifier_preparer.quote
+    names = list(rows[0])
+    statement = f"COPY {quoted(table.name)} ({', '.join(map(quoted, names))}) FROM STDIN"
+    driver: Any = connection.connection.driver_connection
+    raised: Any = connection.dialect.loaded_dbapi.Error
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                copy.write_row([row[name] for name in names])
+    except raised as error:
+        raise DBAPIError.instance(statement, None, error, raised, dialect=connection.dialect) from error
 
 
 def _given(table: Table, rows: Rows) -> TableValuedAlias:

@@ -16,12 +16,11 @@ from dispatcher.store.bulk import update_rows, upsert_rows
 from dispatcher.store.database import zero_freed
 from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.maps import looks_of
-from dispatcher.store.project import dumps
 from dispatcher.store.rows import Document
 from dispatcher.store.store import SNAPSHOT
 from dispatcher.work.action import ACTION_TYPE, parsed_action
 from dispatcher.work.rules import RULES_TYPE, Rules
-from ingest.envelope import Envelope, parse_envelope
+from ingest.envelope import Envelope, dumps, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, parse_pass, parse_sighting
 
 PAGE = 500

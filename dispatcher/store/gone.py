@@ -8,12 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, exists, select
 
+from dispatcher.store.bulk import rows_with
 from dispatcher.store.gone_tables import gone
 from dispatcher.store.rows import Document
 from dispatcher.work.calendar import CHINA
 from ingest.frame import parse_rfc3339
-
-PAGE = 500  # cases asked for in one statement
 
 
 class Why(StrEnum):
@@ -56,7 +55,6 @@ def day_of(at: str) -> str:
 
 def _reasons(connection: Connection, cases: Sequence[str]) -> dict[tuple[str, Any], str]:
     found: dict[tuple[str, Any], str] = {}
-    for start in range(0, len(cases), PAGE):
-        query = select(gone).where(gone.c.case.in_(cases[start : start + PAGE]))
-        found |= {(row.case, row.name): reason(Why(row.why), row.at) for row in connection.execute(query)}
+    for row in rows_with(connection, select(gone), gone.c.case, cases):
+        found[row.case, row.name] = reason(Why(row.why), row.at)
     return found

@@ -12,15 +12,9 @@ from sqlalchemy import Connection, select
 from dispatcher.case import Share
 from dispatcher.owner import recipients
 from dispatcher.store import gone, maps, reports, seen_by, shelf, tables, tally
-from dispatcher.store.bulk import insert_rows, update_rows
+from dispatcher.store.bulk import insert_rows, rows_with, update_rows
 from dispatcher.store.rows import Delivery, Document, StoredEvent
-
-PAGE = 500  # cases asked for in one statement
-
-
-def dumps(value: Any) -> str:
-    """JSON in one line. Floats come back exactly as they were; NaN raises ValueError."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+from ingest.envelope import dumps
 
 
 def stored_event(row: Any) -> StoredEvent:
@@ -33,6 +27,7 @@ def stored_event(row: Any) -> StoredEvent:
         at=row.at,
         recipients=tuple(json.loads(row.recipients)),
         document=json.loads(row.document),
+        text=row.document,
     )
 
 
@@ -46,9 +41,10 @@ class _Row:
     updated: int = 0
     area: str | None = None
     document: Document = field(default_factory=dict)
+    text: str = ""  # the document as JSON
 
     def take(self, event: StoredEvent) -> None:
-        self.document = {name: value for name, value in event.document.items() if name != "event"}
+        self.document, self.text = event.document, event.text
         self.area, self.updated = owner_area(self.document), event.seq
         if event.recipients:
             self.raised = event.seq
@@ -63,7 +59,7 @@ class _Row:
             "opened_at": document["opened_at"],
             "raised": self.raised,
             "updated": self.updated,
-            "document": dumps(document),
+            "document": _case_text(document, self.text),
         }
 
 
@@ -80,7 +76,7 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
         if event.event == "merged":  # who was told of the other case sees this one, and is not told again
             told[event.case].update(alert["recipient"] for alert in event.document["alerts"])
     for case, document in gone.without(connection, {case: row.document for case, row in rows.items()}).items():
-        rows[case].document = document
+        rows[case].document, rows[case].text = document, dumps(document)
     _keep(connection, rows)
     sights = seen_by.show(connection, told, {case: row.area for case, row in rows.items()})
     maps.place(connection, {event.case: event for event in events}, {case: row.first for case, row in rows.items()})
@@ -96,13 +92,10 @@ def project(connection: Connection, events: Sequence[StoredEvent]) -> None:
 
 def _rows(connection: Connection, cases: Sequence[str]) -> dict[str, _Row]:
     """Those that are stored."""
-    found, c = {}, tables.cases.c
-    for start in range(0, len(cases), PAGE):
-        columns = (c.id, c.first, c.raised, c.state, c.matter, c.area, c.late_from)
-        query = select(*columns).where(c.id.in_(cases[start : start + PAGE]))
-        for row in connection.execute(query):
-            found[row.id] = _Row(first=row.first, raised=row.raised, before=row)
-    return found
+    c = tables.cases.c
+    query = select(c.id, c.first, c.raised, c.state, c.matter, c.area, c.late_from)
+    rows = rows_with(connection, query, c.id, cases)
+    return {row.id: _Row(first=row.first, raised=row.raised, before=row) for row in rows}
 
 
 def _keep(connection: Connection, rows: Mapping[str, _Row]) -> None:
@@ -121,6 +114,14 @@ def _tallied(row: _Row, sight: seen_by.Sight) -> tuple[tally.Tallied | None, tal
     was, document = row.before, row.document
     before = None if was is None else tally.Tallied(was.state, was.matter, was.area, sight.before)
     return before, tally.Tallied(document["state"], document["matter"], row.area, sight.after)
+
+
+def _case_text(document: Document, text: str) -> str:
+    """Of what an event says, what it says of the case: all but which event it was, which as a rule stands last."""
+    end = f',"event":"{document["event"]}"}}'
+    if text.endswith(end):
+        return text[: -len(end)] + "}"
+    return dumps({name: value for name, value in document.items() if name != "event"})
 
 
 def _picture(event: StoredEvent) -> str | None:

@@ -9,25 +9,22 @@ from sqlalchemy import Connection, Table, and_, func, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.store import shelf, tables, tally
+from dispatcher.store.bulk import rows_with
 from dispatcher.store.due import dues
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import CaseFilter, Due, Listing, StoredCase, StoredEvent, Summary
 from dispatcher.store.seen_by import areas_of, cases_in, visible
 from dispatcher.store.work import input_lines
 
-PAGE = 500  # documents read in one statement
 
-
-def listing(connection: Connection, where: CaseFilter) -> Listing:
-    """The cases that match, the last raised first."""
+def listing(connection: Connection, where: CaseFilter, log: str) -> Listing:
+    """The cases that match, the last raised first. `log` is the name of the log, which never changes."""
     page = shelf.page(connection, where)
-    rows: list[Any] = []
-    for start in range(0, len(page.raised), PAGE):
-        some = tables.cases.c.raised.in_(page.raised[start : start + PAGE])
-        rows.extend(connection.execute(select(tables.cases).where(some).order_by(tables.cases.c.raised.desc())))
+    found = rows_with(connection, select(tables.cases), tables.cases.c.raised, page.raised)
+    rows = sorted(found, key=lambda row: row.raised, reverse=True)
     due = dues(connection, [row.id for row in rows])
     return Listing(
-        log=log(connection),
+        log=log,
         seq=last_event(connection),
         total=page.total,
         more=page.more,

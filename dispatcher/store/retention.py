@@ -18,7 +18,7 @@ from dispatcher.store.access_tables import pictures
 from dispatcher.store.bulk import insert_rows, update_rows
 from dispatcher.store.gone import Why, given_up, without
 from dispatcher.store.gone_tables import gone
-from dispatcher.store.project import dumps
+from ingest.envelope import dumps
 
 PAGE = 500  # names asked for in one statement
 UNSETTLED = frozenset({str(State.OPEN), str(State.HANDLED)})

@@ -83,6 +83,7 @@ class StoredEvent:
     at: str  # RFC 3339
     recipients: tuple[str, ...]
     document: Document
+    text: str  # the document as it is stored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,29 +6,15 @@ unowned: only those of all areas see it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    and_,
-    exists,
-    false,
-    not_,
-    or_,
-    select,
-    true,
-)
+from sqlalchemy import ColumnElement, Connection, and_, exists, false, not_, or_, select, true
 
 from dispatcher.access.scope import Scope
 from dispatcher.store.access_tables import pictures, seen_by
-from dispatcher.store.bulk import delete_rows, insert_rows, update_rows
+from dispatcher.store.bulk import delete_rows, insert_rows, rows_with, update_rows
 from dispatcher.store.gone import given_up
-
-PAGE = 500  # cases asked for in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +28,7 @@ class Sight:
 def show(connection: Connection, told: Mapping[str, set[str]], owners: Mapping[str, str | None]) -> dict[str, Sight]:
     """Show cases to these areas from now on; one that only owned a case, and does no more, loses sight of it."""
     have: dict[str, dict[str, bool]] = {case: {} for case in told}
-    for row in _rows(connection, seen_by.c.case, list(told)):
+    for row in rows_with(connection, select(seen_by), seen_by.c.case, list(told)):
         have[row.case][row.area] = bool(row.told)
     gone, come, heard, sights = [], [], [], {}
     for case, areas in have.items():
@@ -64,16 +50,10 @@ def show(connection: Connection, told: Mapping[str, set[str]], owners: Mapping[s
 def belong(connection: Connection, found: Iterable[tuple[str, str]]) -> None:
     """Whoever sees the case sees the picture: pairs of picture and case."""
     pairs = sorted(set(found))
-    known = {(row.name, row.case) for row in _rows(connection, pictures.c.name, [name for name, _ in pairs])}
+    named = rows_with(connection, select(pictures), pictures.c.name, [name for name, _ in pairs])
+    known = {(row.name, row.case) for row in named}
     new = [{"name": name, "case": case} for name, case in pairs if (name, case) not in known]
     insert_rows(connection, pictures, new)
-
-
-def _rows(connection: Connection, column: Column[str], values: Sequence[str]) -> Iterator[Any]:
-    """The rows of a table with one of these in a column."""
-    for start in range(0, len(values), PAGE):
-        some = column.in_(values[start : start + PAGE])
-        yield from connection.execute(select(column.table).where(some))
 
 
 def visible(case: ColumnElement[str], scope: Scope) -> ColumnElement[bool]:
@@ -101,7 +81,7 @@ def cases_in(connection: Connection, cases: set[str], scope: Scope) -> set[str]:
 def areas_of(connection: Connection, cases: Collection[str]) -> dict[str, set[str]]:
     """To which areas each of these cases is shown."""
     found: dict[str, set[str]] = {case: set() for case in cases}
-    for row in _rows(connection, seen_by.c.case, list(cases)):
+    for row in rows_with(connection, select(seen_by), seen_by.c.case, list(cases)):
         found[row.case].add(row.area)
     return found
 

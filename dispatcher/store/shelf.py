@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
@@ -94,9 +94,10 @@ class Page:
     more: bool  # than the total
 
 
-def stems(areas: Iterable[str]) -> list[str]:
+@lru_cache(maxsize=10_000)
+def stems(areas: frozenset[str]) -> tuple[str, ...]:
     """The shelves of these areas, and of all that are above them by their codes."""
-    return sorted({ALL} | above(areas))
+    return tuple(sorted({ALL} | above(areas)))
 
 
 def place(connection: Connection, moves: Sequence[Move]) -> None:
@@ -112,7 +113,7 @@ def place(connection: Connection, moves: Sequence[Move]) -> None:
 
 def due(connection: Connection, raised: int, areas: Iterable[str], late_from: str | None) -> None:
     """The deadline of a case has changed, or was met."""
-    places = (shelf.c.stem.in_(stems(areas)), shelf.c.raised == raised)
+    places = (shelf.c.stem.in_(stems(frozenset(areas))), shelf.c.raised == raised)
     connection.execute(update(shelf).where(*places).values(late_from=late_from))
 
 

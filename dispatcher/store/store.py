@@ -20,17 +20,17 @@ from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
 from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
-from dispatcher.store.bulk import delete_rows, insert_rows
+from dispatcher.store.bulk import delete_rows, insert_rows, one_of, rows_with
 from dispatcher.store.channels import Channels
 from dispatcher.store.database import connect, writer
 from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
-from dispatcher.store.project import dumps, project, stored_event
+from dispatcher.store.project import project, stored_event
 from dispatcher.store.rebuild import Rebuilt, rebuilt
 from dispatcher.store.reports import Reports
 from dispatcher.store.rows import CaseFilter, Document, Letter, Listing, StoredCase, StoredEvent, Summary
-from ingest.envelope import Envelope
+from ingest.envelope import Envelope, dumps
 from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
@@ -140,7 +140,10 @@ class Store:
             connection.execute(insert(tables.rejected).values(document=dumps(rejected.document())))
 
     def known(self, ids: Collection[str]) -> set[str]:
-        """Which of these inputs are stored."""
+        """Which of these inputs are stored, those of the block that this thread is in with them."""
+        held: Connection | None = getattr(self._held, "connection", None)
+        if held is not None:
+            return _stored(held, tables.inputs, list(ids))
         with self._engine.begin() as connection:
             return _stored(connection, tables.inputs, list(ids))
 
@@ -156,7 +159,7 @@ class Store:
         seqs = [letter.seq for letter in letters]
         with self._writer.begin() as connection:
             for start in range(0, len(seqs), PAGE):
-                some = tables.outbox.c.seq.in_(seqs[start : start + PAGE])
+                some = one_of(connection, tables.outbox.c.seq, seqs[start : start + PAGE])
                 connection.execute(delete(tables.outbox).where(some))
 
     def keep_areas(self, text: str, about: Mapping[str, Any] | None = None, now: datetime | None = None) -> None:
@@ -193,8 +196,9 @@ class Store:
 
     def cases(self, where: CaseFilter | None = None) -> Listing:
         """The cases as they stand, the last raised first."""
+        log = self.log
         with self._engine.begin() as connection:
-            return reading.listing(connection, where or CaseFilter())
+            return reading.listing(connection, where or CaseFilter(), log)
 
     @cached_property
     def log(self) -> str:
@@ -297,10 +301,7 @@ def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> l
 
 
 def _stored(connection: Connection, table: Table, ids: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for start in range(0, len(ids), PAGE):
-        found.update(connection.scalars(select(table.c.id).where(table.c.id.in_(ids[start : start + PAGE]))))
-    return found
+    return {row.id for row in rows_with(connection, select(table.c.id), table.c.id, ids)}
 
 
 def _posted(letter: Letter) -> dict[str, str]:
@@ -311,7 +312,6 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
     """Append to the log. The write lock keeps the numbers in a row; they are asked for, not guessed."""
     if not events:
         return []
-    documents = [event.document() for event in events]
     rows: list[dict[str, Any]] = [
         {
             "id": event.id,
@@ -319,20 +319,26 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
             "event": event.event,
             "at": rfc3339(event.at),
             "recipients": dumps(list(event.recipients)),
-            "document": dumps(document),
+            "document": event.text,
         }
-        for event, document in zip(events, documents, strict=True)
+        for event in events
     ]
+    before = reading.last_event(connection)
     insert_rows(connection, tables.events, rows)
-    seqs: dict[str, int] = {}
-    ids = [event.id for event in events]
-    for start in range(0, len(ids), PAGE):
-        query = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.id.in_(ids[start : start + PAGE]))
-        seqs |= {row.id: row.seq for row in connection.execute(query)}
-    made = zip(rows, events, documents, strict=True)
+    asked = select(tables.events.c.id, tables.events.c.seq).where(tables.events.c.seq > before)
+    seqs = {row.id: row.seq for row in connection.execute(asked)}
     return [
-        StoredEvent(**(row | {"seq": seqs[event.id], "recipients": event.recipients, "document": document}))
-        for row, event, document in made
+        StoredEvent(
+            seq=seqs[event.id],
+            id=event.id,
+            case=event.case.id,
+            event=event.event,
+            at=row["at"],
+            recipients=event.recipients,
+            document=event.document(),
+            text=event.text,
+        )
+        for row, event in zip(rows, events, strict=True)
     ]
 
 

@@ -15,10 +15,10 @@ from sqlalchemy.engine import make_url
 
 from dispatcher.access.scope import Scope
 from dispatcher.store.database import DRIVERS, StoreUnavailable
-from dispatcher.store.project import dumps
 from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
 from dispatcher.store.tables import metadata
+from ingest.envelope import dumps
 from ingest.frame import rfc3339
 
 OLD = Path(__file__).parent / "data" / "store_0001.sql"  # what the version before the first revision made

@@ -224,3 +224,18 @@ def test_shares_of_a_full_cover_sum_to_one_and_never_above(cuts, covariance):
 )
 def test_the_most_probable_owner_is_told_and_the_others_on_a_close_call(ps, told):
     assert recipients([Share(code, p) for code, p in zip("abcde", ps, strict=False)]) == tuple(told)
+
+
+def test_an_area_is_said_to_be_alone_only_where_it_covers_and_no_other_touches():
+    west, east = area("a", box(-1000, -1000, 0, 1000)), area("b", box(0, -1000, 1000, 1000))
+    areas, found = Areas([west, east]), set()
+    for at in range(-1200, 1201, 7):
+        bounds = (LON + (at - 4) / PER_LON, LAT - 4 / PER_LAT, LON + (at + 4) / PER_LON, LAT + 4 / PER_LAT)
+        alone = areas.alone(*bounds)
+        if alone is not None:
+            found.add(alone.code)
+            around = shapely.box(*bounds)
+            assert shapely.covers(alone.polygon, around)
+            assert not any(shapely.intersects(a.polygon, around) for a in (west, east) if a.code != alone.code)
+    assert found == {"a", "b"}
+    assert areas.alone(LON - 0.01, LAT, LON + 0.01, LAT + 0.001) is None  # no small box
