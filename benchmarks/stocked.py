@@ -21,11 +21,8 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import (
-    BigInteger,
     Connection,
     Table,
-    Text,
-    column,
     create_engine,
     func,
     insert,
@@ -33,8 +30,8 @@ from sqlalchemy import (
     select,
     text,
     true,
+    union_all,
     update,
-    values,
 )
 from sqlalchemy.engine import make_url
 
@@ -182,8 +179,9 @@ def _unindexed(connection: Connection, table: Table) -> Iterator[None]:
 
 def _copied(table: Table, copies: int, base: int) -> Any:
     """All rows of the first cases, copied under other ids and numbers until there are so many of each."""
-    others = values(column("number", BigInteger), column("name", Text), name="copy")
-    copy = others.data([(n, f"-{n:019d}") for n in range(1, copies)] or [(0, "")])  # no VALUES without a row
+    others = [(n, f"-{n:019d}") for n in range(1, copies)] or [(0, "")]  # a union needs one at least
+    named = [select(literal(n).label("number"), literal(name).label("name")) for n, name in others]
+    copy = union_all(*named).subquery("copy")
     row = {}
     for one in table.c:
         value: Any = one
