@@ -49,9 +49,8 @@ def test_replayed_sightings_and_passes_decide_as_the_drive_did(run: Run, tmp_pat
         lines = [row[0] for row in database.execute("select line from inputs order by seq")]
     database.close()
     (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf8")
-    status, replayed, _ = run(
-        "cases", "replay", tmp_path / "events.jsonl", "--areas", SAMPLE / "areas.geojson", "--json"
-    )
+    lines_and_areas = (tmp_path / "events.jsonl", "--areas", SAMPLE / "areas.geojson")
+    status, replayed, _ = run("cases", "replay", *lines_and_areas, "--engine", "shipped", "--json")
     assert status == 0
     assert replayed["cases"] == drive["cases"]
     assert replayed["objects"] == drive["objects"]

@@ -149,10 +149,14 @@ def test_an_alert_is_valid(told: list[CaseEvent]) -> None:
         assert faults("alert", {"case": event.case.id, "event": event.event, "recipient": recipient}) == []
 
 
-def test_the_document_of_cases_replay_is_valid(run: Callable[..., tuple[int, Any, str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", [(), ("--engine", "shipped")], ids=["joint", "shipped"])
+def test_the_document_of_cases_replay_is_valid(
+    run: Callable[..., tuple[int, Any, str]], tmp_path: Path, engine: tuple[str, ...]
+) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text("\n".join([*map(line, story()), line(NO_PICTURE), "no JSON"]), encoding="utf8")
-    status, document, _ = run("cases", "replay", file, "--areas", ROOT / "datasets/sample/areas.geojson", "--json")
+    areas = ROOT / "datasets/sample/areas.geojson"
+    status, document, _ = run("cases", "replay", file, "--areas", areas, "--json", *engine)
     assert status == 0
     assert faults("document", document) == []
     assert [case["state"] for case in document["cases"]] == ["closed", "open"]
