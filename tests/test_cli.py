@@ -193,3 +193,8 @@ def test_results_go_where_the_setting_says(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "here").iterdir()} == {folder.name, "privacy.key"}
     assert (folder / "jiexun.db").is_file()
     assert list((folder / "evidence").glob("*.jpg"))
+
+
+def test_the_command_settles_the_threads_of_linear_algebra_before_numpy_is_there() -> None:
+    told = "import os, sys, jiexun.start; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", told], check=True)
