@@ -273,19 +273,19 @@ def refined(
     """Estimate the bias from a matching, match again, until it stays. `known` is what other starts came by."""
     held = _held(window, pairs) if held is None else held
     known = {} if known is None else known
-    for left in range(rounds, 0, -1):
+    while True:
         curve, again = known.get(tuple(pair), (None, None))
         if curve is None:
             curve = _fitted(window, pairs, pair)
             known[tuple(pair)] = curve, None
-        if left == 1 or not len(curve.used):
+        if rounds == 1 or not len(curve.used):
             break
         if again is None:
             again = _match(window, pairs, *curve.at_all(), held, fixed)
             known[tuple(pair)] = curve, again
         if again == pair:
             break
-        pair = again
+        pair, rounds = again, rounds - 1
     return Solution(pair, curve, _score(window, pairs, pair, curve) if scored else 0.0)
 
 

@@ -93,7 +93,8 @@ class View:
         north = (at[:, 0, None] - self.centres[:, 0]) * per_lat
         east = (at[:, 1, None] - self.centres[:, 1]) * per_lon
         reach = self.margin_m + STEPS[-1] * np.sqrt(np.maximum(spread, 0.0))
-        return np.flatnonzero((north**2 + east**2).min(axis=1) <= reach**2).tolist()
+        near: list[int] = np.flatnonzero((north**2 + east**2).min(axis=1) <= reach**2).tolist()
+        return near
 
 
 STEPS = (-math.sqrt(3.0), 0.0, math.sqrt(3.0))  # three-point Gauss-Hermite, in sigma ...
