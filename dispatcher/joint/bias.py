@@ -169,7 +169,7 @@ def fit(window: Window, used: np.ndarray, error: Floats, noise: Floats) -> Fit:
     flat = total.reshape(-1)
     for at, (a, b) in ((0, (0, 0)), (1, (0, 1)), (2 * m, (1, 0)), (2 * m + 1, (1, 1))):
         flat[at :: 4 * m + 2] += noise[:, a, b]  # the blocks on the diagonal
-    inverse = np.linalg.inv(total)
+    inverse = np.asarray(np.linalg.inv(total), np.float64)
     measured = error.reshape(-1)
     return Fit(window, used, total, inverse, inverse @ measured, measured)
 
@@ -182,7 +182,7 @@ def matrices(covariances: Sequence[tuple[float, float, float]]) -> Floats:
 def blocks(square: Floats) -> Floats:
     """(N, 2, 2) view of the blocks on the diagonal of a (2N, 2N)."""
     n = len(square) // 2
-    return square.reshape(n, 2, n, 2).diagonal(axis1=0, axis2=2).transpose(2, 0, 1)
+    return np.asarray(square.reshape(n, 2, n, 2).diagonal(axis1=0, axis2=2).transpose(2, 0, 1))
 
 
 def _columns(used: np.ndarray) -> np.ndarray:
