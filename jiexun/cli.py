@@ -224,8 +224,8 @@ def _with(settings: Settings, **given: Any) -> Settings:
 class CaseEngine(StrEnum):
     """What decides cases."""
 
-    SHIPPED = "shipped"
-    JOINT = "joint"
+    JOINT = "joint"  # places all of a vehicle's sightings together; keeps no store
+    SHIPPED = "shipped"  # that of the stream, of `replay` and of `demo`
 
 
 @cases_app.command("replay")
@@ -235,8 +235,9 @@ def cases_replay(
     json: Json = False,
     store: StoreUrl = None,
     engine: Annotated[
-        CaseEngine, typer.Option("--engine", help="What decides; joint is on trial and keeps no store.")
-    ] = CaseEngine.SHIPPED,
+        CaseEngine | None,
+        typer.Option("--engine", help="What decides: joint, or with --store shipped, which alone keeps one."),
+    ] = None,
 ) -> None:
     """Replay sightings and passes through the case engine, as the dispatcher would decide online.
 
@@ -244,17 +245,17 @@ def cases_replay(
 
         jiexun cases replay events.jsonl --areas communities.geojson --json
 
-        jiexun cases replay events.jsonl --areas communities.geojson --engine joint --json
+        jiexun cases replay events.jsonl --areas communities.geojson --engine shipped --json
     """
     with explained():
         opened_areas, warnings = open_areas(areas)
         if engine is CaseEngine.JOINT and store is not None:
-            raise ValueError("the joint engine is on trial and keeps no store: leave out --store")
+            raise ValueError("the joint engine keeps no store: leave out --store, or decide with --engine shipped")
         decided: Engine | JointEngine
-        if engine is CaseEngine.JOINT:
-            decided, rejected = _joint(file, opened_areas)
-        else:
+        if engine is CaseEngine.SHIPPED or store is not None:
             decided, rejected = _shipped(file, opened_areas, store or "sqlite://")
+        else:
+            decided, rejected = _joint(file, opened_areas)
         print_warnings(warnings)
         found, objects, repeats = decided.cases(), decided.objects(), decided.repeats
         console.print(f"{len(found)} cases, {len(objects)} objects, {repeats} repeats, {len(rejected)} rejected")

@@ -49,9 +49,8 @@ def test_replayed_sightings_and_passes_decide_as_the_drive_did(run: Run, tmp_pat
         lines = [row[0] for row in database.execute("select line from inputs order by seq")]
     database.close()
     (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf8")
-    status, replayed, _ = run(
-        "cases", "replay", tmp_path / "events.jsonl", "--areas", SAMPLE / "areas.geojson", "--json"
-    )
+    lines_and_areas = (tmp_path / "events.jsonl", "--areas", SAMPLE / "areas.geojson")
+    status, replayed, _ = run("cases", "replay", *lines_and_areas, "--engine", "shipped", "--json")
     assert status == 0
     assert replayed["cases"] == drive["cases"]
     assert replayed["objects"] == drive["objects"]
@@ -194,3 +193,8 @@ def test_results_go_where_the_setting_says(tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "here").iterdir()} == {folder.name, "privacy.key"}
     assert (folder / "jiexun.db").is_file()
     assert list((folder / "evidence").glob("*.jpg"))
+
+
+def test_the_command_settles_the_threads_of_linear_algebra_before_numpy_is_there() -> None:
+    told = "import os, sys, jiexun.start; sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", told], check=True)

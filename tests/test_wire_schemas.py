@@ -149,13 +149,21 @@ def test_an_alert_is_valid(told: list[CaseEvent]) -> None:
         assert faults("alert", {"case": event.case.id, "event": event.event, "recipient": recipient}) == []
 
 
-def test_the_document_of_cases_replay_is_valid(run: Callable[..., tuple[int, Any, str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("engine", "last"),  # seen once with 0.87: the joint engine opens at 0.90, the shipped one at 0.70
+    [((), "candidate"), (("--engine", "shipped"), "open")],
+    ids=["joint", "shipped"],
+)
+def test_the_document_of_cases_replay_is_valid(
+    run: Callable[..., tuple[int, Any, str]], tmp_path: Path, engine: tuple[str, ...], last: str
+) -> None:
     file = tmp_path / "events.jsonl"
     file.write_text("\n".join([*map(line, story()), line(NO_PICTURE), "no JSON"]), encoding="utf8")
-    status, document, _ = run("cases", "replay", file, "--areas", ROOT / "datasets/sample/areas.geojson", "--json")
+    areas = ROOT / "datasets/sample/areas.geojson"
+    status, document, _ = run("cases", "replay", file, "--areas", areas, "--json", *engine)
     assert status == 0
     assert faults("document", document) == []
-    assert [case["state"] for case in document["cases"]] == ["closed", "open"]
+    assert [case["state"] for case in document["cases"]] == ["closed", last]
     assert [entry["line"] for entry in document["rejected"]] == [9]
     assert len(document["objects"]) == 1
     assert all(sum(owner["p"] for owner in case["owners"]) <= 1 for case in document["cases"])

@@ -219,6 +219,8 @@ def _fractions(data: dict[str, Any], name: str) -> dict[str, float]:
     value = data.get(name)
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be an object, got {value!r}")
+    if all(type(part) is float and 0.0 <= part <= 1.0 for part in value.values()):
+        return value  # nearly always, and there are hundreds
     return {key: _number(value, key, 0.0, 1.0) for key in value}
 
 
@@ -238,7 +240,9 @@ def _evidence(data: dict[str, Any]) -> Evidence:
 
 def _cells(data: dict[str, Any], resolution: int) -> dict[str, float]:
     looked = _fractions(data, "looked")
+    start = f"8{resolution:x}"  # of the fifteen digits that a cell is written with
     for cell in looked:
-        if not h3.is_valid_cell(cell) or h3.get_resolution(cell) != resolution:
+        written = len(cell) == 15 and cell.startswith(start)
+        if not h3.is_valid_cell(cell) or not (written or h3.get_resolution(cell) == resolution):
             raise ValueError(f"looked: {cell!r} is no H3 cell of resolution {resolution}")
     return looked

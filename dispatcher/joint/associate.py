@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dispatcher.joint.bias import Fit, Window, fit
+from dispatcher.joint.bias import Fit, Window, blocks, fit, matrices
 from dispatcher.joint.seen import LOG_2PI, Seen, log_density, plus
 from dispatcher.joint.thing import CREDIBLE, Thing
 from ingest.geo import Floats
@@ -22,6 +22,7 @@ OBJECT_GHOSTS_PER_M2 = 3e-4  # ... and like an object: of those there are more, 
 NEW_PER_M2 = 5e-5  # density at which a pass reports things that nobody knows yet ...
 UNKNOWN_PER_M2 = 6e-4  # ... and permanent ones where no pass looked before; each that did leaves half of them unknown
 FLOOR_M = 0.5  # 1 sigma, each axis, beside what the covariances claim
+FLOOR_M2 = FLOOR_M**2
 FARTHEST_M = 40.0  # however vague the positions, things farther apart than this are never taken for one
 BANK_M = 3.0  # things of one key seen in one pass this close to each other are one disorder
 BANK_REACH_M = 8.0  # from a bank's middle; a row longer than that is more than one disorder
@@ -34,6 +35,7 @@ LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand b
 TWICE = math.log(0.12)  # a tracker lost a thing and found it again: two sightings of it in one pass
 LEAST_TOLD = 1e-4  # 1/m² that a run at least tells of how far the map is adrift
 STAYS = 1.0  # what a new solution must gain (log) to undo an old one
+NO_BIAS = np.zeros(2)
 
 Near = Callable[[Seen, float], Sequence[Thing]]
 
@@ -70,42 +72,64 @@ def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
     things: list[Thing] = []
     error: list[tuple[float, float]] = []
     noise: list[tuple[float, float, float]] = []
-    floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
+    prior: list[float] = []
     fresh = [new(seen) for seen in window.seens]
     around = [near(seen, reach_m(seen)) for seen in window.seens]
     window.adrift([_adrift(seen, known) for seen, known in zip(window.seens, around, strict=True)])
     for n, seen in enumerate(window.seens):
-        found: list[tuple[float, int, Thing, tuple[float, float], tuple[float, float, float]]] = []
-        total = plus(seen.sighting.covariance_m2, (window.drift[n], 0.0, window.drift[n]))
-        for thing in around[n]:
-            located = thing.without(seen.run)
-            if located is None or _incredible(seen, thing):
-                continue
-            lat, lon, covariance = located
-            east = (seen.sighting.lon - lon) * window.per_lon
-            north = (seen.sighting.lat - lat) * window.per_lat
-            if math.hypot(east, north) > FARTHEST_M:
-                continue
-            spread = plus(plus(seen.own, covariance), floor)
-            likely = log_density(east, north, plus(plus(total, covariance), floor))
-            if likely > fresh[n] - 8.0 or thing is seen.thing:
-                found.append((-likely - thing.prior, thing.number, thing, (east, north), spread))
-        found.sort(key=lambda f: f[:2])
-        for _, _, thing, offset, spread in found[:CANDIDATES]:
+        found = _candidates(seen, around[n], window, n, fresh[n])
+        found.sort(key=_first)
+        for _, _, thing, offset, spread, there in found[:CANDIDATES]:
             i.append(n)
             things.append(thing)
             error.append(offset)
             noise.append(spread)
-    prior = np.array([thing.prior for thing in things], np.float64)
-    flat = np.array(noise, np.float64).reshape(-1, 3)
+            prior.append(there)
     return Pairs(
         np.array(i, np.intp),
         things,
         np.array(error, np.float64).reshape(-1, 2),
-        flat[:, [0, 1, 1, 2]].reshape(-1, 2, 2),
+        matrices(noise),
         np.array(fresh),
-        prior,
+        np.array(prior, np.float64),
     )
+
+
+Candidate = tuple[float, int, Thing, tuple[float, float], tuple[float, float, float], float]
+
+
+def _candidates(seen: Seen, known: Sequence[Thing], window: Window, n: int, fresh: float) -> list[Candidate]:
+    """The known things that a sighting may be of: (-likely, number, thing, error, noise, prior).
+
+    This is where most things are looked at and turned down, so it is written out in plain numbers.
+    """
+    found: list[Candidate] = []
+    run, own, plain = seen.run, seen.own, seen.sighting.matter is None
+    lat, lon = seen.sighting.lat, seen.sighting.lon
+    per_lat, per_lon, drift = window.per_lat, window.per_lon, window.drift[n]
+    claimed = seen.sighting.covariance_m2
+    aa, bb, cc = claimed[0] + drift, claimed[1], claimed[2] + drift
+    for thing in known:
+        located = thing.without(run) if run in thing.messages else (thing.lat, thing.lon, thing.covariance)
+        if located is None or (plain and _incredible(seen, thing)):
+            continue
+        covariance = located[2]
+        east, north = (lon - located[1]) * per_lon, (lat - located[0]) * per_lat
+        if math.hypot(east, north) > FARTHEST_M:
+            continue
+        a, b, c = aa + covariance[0] + FLOOR_M2, bb + covariance[1], cc + covariance[2] + FLOOR_M2
+        det = a * c - b * b
+        d2 = (c * east * east - 2 * b * east * north + a * north * north) / det
+        likely = -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI
+        if likely > fresh - 8.0 or thing is seen.thing:
+            prior = thing.prior
+            spread = own[0] + covariance[0] + FLOOR_M2, own[1] + covariance[1], own[2] + covariance[2] + FLOOR_M2
+            found.append((-likely - prior, thing.number, thing, (east, north), spread, prior))
+    return found
+
+
+def _first(candidate: Candidate) -> tuple[float, int]:
+    return candidate[:2]
 
 
 def _incredible(seen: Seen, thing: Thing) -> bool:
@@ -118,25 +142,31 @@ def _incredible(seen: Seen, thing: Thing) -> bool:
 def _adrift(seen: Seen, known: Sequence[Thing]) -> float | None:
     """Variance, m², of how far the map is off around a sighting, by the known thing that tells most. None where other
     runs saw nothing."""
-    told = [(thing, thing.errors.get(seen.run)) for thing in known]
-    most = max((thing.drift[0] - (0.0 if own is None else own[0]) for thing, own in told), default=0.0)
+    most = 0.0
+    for thing in known:
+        tells = thing.drift[0]
+        if tells > most:
+            own = thing.errors.get(seen.run)
+            if own is not None:
+                tells -= own[0]
+            if tells > most:
+                most = tells
     return 1.0 / most if most > LEAST_TOLD else None
 
 
 def solve(window: Window, pairs: Pairs, fixed: int = 0) -> Solution:
     """The likeliest assignment. The first `fixed` sightings keep what they have."""
-    m = len(pairs.things)
     held = _held(window, pairs)
-    incumbent = refined(window, pairs, held)
-    if not m or fixed == len(window.seens):
+    known: Refinements = {}
+    incumbent = refined(window, pairs, held, fixed, 1, held, known, scored=fixed < len(window.seens))
+    if not pairs.things or fixed == len(window.seens):
         return incumbent
     best = incumbent
-    for start in _starts(window, pairs):
-        mean, spread = start
+    for mean, spread in _starts(window, pairs):
         guess = _match(window, pairs, mean, spread, held, fixed)
         if guess == best.pair:
             continue
-        found = refined(window, pairs, guess, fixed, ROUNDS)
+        found = refined(window, pairs, guess, fixed, ROUNDS, held, known)
         if found.score > best.score + (STAYS if best is incumbent else 0.0):
             best = found
     return best
@@ -154,20 +184,19 @@ def _held(window: Window, pairs: Pairs) -> list[int]:
 def _starts(window: Window, pairs: Pairs) -> list[tuple[Floats, Floats]]:
     """Bias (N, 2) and its covariance (N, 2, 2) under the likeliest hypotheses."""
     n = len(window.seens)
-    blocks = window.prior.reshape(n, 2, n, 2)
-    at = np.arange(n)
-    own = blocks[at, :, at, :]
-    marginal = log_likely(pairs, np.zeros_like(pairs.error), own[pairs.i])
+    own = blocks(window.prior)
+    marginal = log_likely(pairs, NO_BIAS, own[pairs.i])
     order = np.argsort(-marginal, kind="stable")[:HYPOTHESES]
     i = pairs.i[order]
-    across = blocks[:, :, i, :].transpose(2, 0, 1, 3)  # (H, N, 2, 2)
+    across = window.prior.reshape(n, 2, n, 2)[:, :, i, :].transpose(2, 0, 1, 3)  # (H, N, 2, 2)
     gain = across @ np.linalg.inv(own[i] + pairs.noise[order])[:, None]
     mean = (gain @ pairs.error[order][:, None, :, None])[..., 0]
     spread = own[None] - gain @ across.transpose(0, 1, 3, 2)
     likely = log_likely(pairs, mean[:, pairs.i], spread[:, pairs.i])  # (H, M)
     best = np.tile(pairs.new, (len(order), 1))
-    for h in range(len(order)):
-        np.maximum.at(best[h], pairs.i, likely[h])
+    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # pairs lie in order of their sightings
+    some = pairs.i[first]
+    best[:, some] = np.maximum(best[:, some], np.maximum.reduceat(likely, first, axis=1))
     total = best.sum(axis=1)
     chosen = np.argsort(-total, kind="stable")[:REFINED]
     return [(mean[h], spread[h]) for h in chosen.tolist()]
@@ -201,14 +230,15 @@ def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: lis
     gain = likely - pairs.new[pairs.i]
     order = np.argsort(-gain, kind="stable").tolist()
     gain = gain.tolist()
+    of = pairs.i.tolist()
     beside = np.maximum(LOG_NEIGHBOUR - pairs.new, 0.0).tolist()  # what a pass tells twice may be a neighbour
     for price in (0.0, TWICE):
         for p in order:
             if gain[p] + price < 0.0:
                 break
-            if price < 0.0 and gain[p] + price < beside[int(pairs.i[p])]:
+            if price < 0.0 and gain[p] + price < beside[of[p]]:
                 continue
-            i, thing = int(pairs.i[p]), pairs.things[p]
+            i, thing = of[p], pairs.things[p]
             if i in done:
                 continue
             seen = window.seens[i]
@@ -226,24 +256,51 @@ def _elsewhere(seen: Seen, thing: Thing, inside: set[int]) -> bool:
     return others is not None and any(id(other) not in inside for other in others)
 
 
-def refined(window: Window, pairs: Pairs, pair: list[int], fixed: int = 0, rounds: int = 1) -> Solution:
-    """Estimate the bias from a matching, match again, until it stays."""
-    held = _held(window, pairs)
-    for left in range(rounds, 0, -1):
-        used = np.array([i for i, p in enumerate(pair) if p >= 0], np.intp)
-        chosen = np.array([p for p in pair if p >= 0], np.intp)
-        curve = fit(window, used, pairs.error[chosen], pairs.noise[chosen])
-        if left == 1 or not len(used):
+Refinements = dict[tuple[int, ...], tuple[Fit, list[int] | None]]  # matching -> curve, and what it leads to
+
+
+def refined(
+    window: Window,
+    pairs: Pairs,
+    pair: list[int],
+    fixed: int = 0,
+    rounds: int = 1,
+    held: list[int] | None = None,
+    known: Refinements | None = None,
+    *,
+    scored: bool = True,
+) -> Solution:
+    """Estimate the bias from a matching, match again, until it stays. `known` is what other starts came by."""
+    held = _held(window, pairs) if held is None else held
+    known = {} if known is None else known
+    while True:
+        curve, again = known.get(tuple(pair), (None, None))
+        if curve is None:
+            curve = _fitted(window, pairs, pair)
+            known[tuple(pair)] = curve, None
+        if rounds == 1 or not len(curve.used):
             break
-        mean, spread = curve.at_all()
-        again = _match(window, pairs, mean, spread, held, fixed)
+        if again is None:
+            again = _match(window, pairs, *curve.at_all(), held, fixed)
+            known[tuple(pair)] = curve, again
         if again == pair:
             break
-        pair = again
+        pair, rounds = again, rounds - 1
+    return Solution(pair, curve, _score(window, pairs, pair, curve) if scored else 0.0)
+
+
+def _fitted(window: Window, pairs: Pairs, pair: list[int]) -> Fit:
+    used = np.array([i for i, p in enumerate(pair) if p >= 0], np.intp)
+    chosen = np.array([p for p in pair if p >= 0], np.intp)
+    return fit(window, used, pairs.error[chosen], pairs.noise[chosen])
+
+
+def _score(window: Window, pairs: Pairs, pair: list[int], curve: Fit) -> float:
+    chosen = [p for p in pair if p >= 0]
     once = {(window.seens[i].sighting.pass_id, pairs.things[p].number) for i, p in enumerate(pair) if p >= 0}
     prior = float(pairs.prior[chosen].sum()) + (len(chosen) - len(once)) * TWICE
     new = sum(float(pairs.new[i]) for i, p in enumerate(pair) if p < 0)
-    return Solution(pair, curve, curve.log_likelihood + prior + new)
+    return curve.log_likelihood + prior + new
 
 
 def noise_of(pairs: Pairs, solution: Solution) -> Floats:

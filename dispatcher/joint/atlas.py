@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from copy import copy
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from dispatcher.joint.kin import Kin
 from dispatcher.joint.map import SUSPECT_M
 from dispatcher.joint.seen import Seen, plus
 from dispatcher.joint.thing import CREDIBLE, Thing
-from vision.sighting import Sighting
+from vision.sighting import Covariance, Sighting
 
 CONTEXT_S = 60.0  # a run is worked out with so much of its vehicle's time around it
 CHUNK = 24  # sightings associated together when a run is worked out again
@@ -72,8 +73,9 @@ class Atlas(Kin):
             self._move(seen, self._new(seen), touched)
             return touched
         beside = self._heads(self.fleet.beside(seen), seen)
-        if self._identify is not None or not self._clear(seen, beside, touched):
-            self._settle(beside, touched)
+        window = Window.of(beside)
+        if self._identify is not None or not self._clear(seen, copy(window), touched):
+            self._settle(beside, touched, window)
         self._merge_near(touched)
         return touched
 
@@ -85,17 +87,16 @@ class Atlas(Kin):
             return False
         return not any(thing.believed > KNOWN for thing in self._near(seen, reach_m(seen)))
 
-    def _clear(self, seen: Seen, beside: list[Seen], touched: dict[int, Thing]) -> bool:
+    def _clear(self, seen: Seen, window: Window, touched: dict[int, Thing]) -> bool:
         """Place a sighting for which what its vehicle saw before leaves one answer only. False when it does not."""
-        window = Window.of(beside)
         pairs = pairs_of(
             window,
             lambda other, reach: self._near(other, reach) if other is seen else self._held(other, reach),
             self._fresh,
         )
-        own = beside.index(seen)
+        own = window.seens.index(seen)
         mine = np.flatnonzero(pairs.i == own)
-        solution = solve(window, pairs, fixed=len(beside))
+        solution = solve(window, pairs, fixed=len(window.seens))
         choice = None
         if len(mine):
             mean, spread = solution.fit.at_all()
@@ -109,7 +110,8 @@ class Atlas(Kin):
                 return False
         self._assign(seen, None if choice is None else pairs.things[choice], touched)
         if choice is not None:
-            solution = refined(window, pairs, [choice if i == own else p for i, p in enumerate(solution.pair)])
+            pair = [choice if i == own else p for i, p in enumerate(solution.pair)]
+            solution = refined(window, pairs, pair, scored=False)
         self._locate(window, pairs, solution, lambda other: other is seen, touched)
         return True
 
@@ -189,12 +191,12 @@ class Atlas(Kin):
                     seen.thing.expected = max(seen.thing.expected, thing.expected)
         return touched
 
-    def _settle(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
+    def _settle(self, seens: list[Seen], touched: dict[int, Thing], window: Window | None = None) -> None:
         """Associate neighbouring sightings of one vehicle, and place them."""
         if self._identify is not None:
             self._told(seens, touched)
             return
-        window = Window.of(seens)
+        window = Window.of(seens) if window is None else window
         pairs = pairs_of(window, self._near, self._fresh)
         solution = solve(window, pairs)
         for seen, pair in zip(seens, solution.pair, strict=True):
@@ -271,7 +273,8 @@ class Atlas(Kin):
     ) -> Fit:
         """Take the estimated bias off the wanted sightings of a window: for each thing, what the others say of it."""
         curve = solution.fit
-        mean, spread = curve.at_all()
+        everywhere, uncertain = curve.at_all()
+        mean, spread = everywhere.copy(), uncertain.copy()
         groups: dict[int, list[int]] = {}
         for m, i in enumerate(curve.used.tolist()):
             thing = window.seens[i].thing
@@ -284,12 +287,13 @@ class Atlas(Kin):
             for m in group:
                 mean[curve.used[m]], spread[curve.used[m]] = bias, error
         changed: dict[tuple[int, Run], Thing] = {}
+        spots, spreads = (window.enu - mean).tolist(), spread.tolist()
         for i, seen in enumerate(window.seens):
             if seen.thing is not None and wanted(seen):
-                east, north = (window.enu[i] - mean[i]).tolist()
+                (ee, en), (_, nn) = spreads[i]
                 if seen.thing.without(seen.run) is None and self._unmapped(seen):
-                    spread[i] = FOUNDS_M**2 * np.eye(2)
-                self._shift(seen, *window.latlon(east, north), spread[i])
+                    ee, en, nn = FOUNDS_M**2, 0.0, FOUNDS_M**2
+                self._shift(seen, *window.latlon(*spots[i]), (ee, en, nn))
                 changed[seen.thing.number, seen.run] = seen.thing
         for (_, of), thing in changed.items():
             thing.update(of)
@@ -306,9 +310,9 @@ class Atlas(Kin):
         return True
 
     @staticmethod
-    def _shift(seen: Seen, lat: float, lon: float, spread: np.ndarray) -> None:
+    def _shift(seen: Seen, lat: float, lon: float, spread: Covariance) -> None:
         """Place a sighting, and with it those that stand in one bank with it."""
-        (ee, en), (_, nn) = spread.tolist()
+        ee, en, nn = spread
         covariance = plus(seen.own, (max(ee, 0.0), en, max(nn, 0.0)))
         if covariance[0] * covariance[2] <= covariance[1] ** 2:
             covariance = (covariance[0], 0.0, covariance[2])
@@ -338,11 +342,9 @@ class Atlas(Kin):
 
 def _ghostly(thing: Thing) -> bool:
     """True for what looks like a permanent thing, and was missed by nearly every pass that looked."""
-    if len(thing.passes) < 2 or (thing.likely > CREDIBLE and not _overlooked(thing)):
+    if not thing.plain or len(thing.passes) < 2 or (thing.likely > CREDIBLE and not _overlooked(thing)):
         return False
-    if any(record.told for record in thing.records) or any(seen.pinned for seen in thing.seens):
-        return False
-    return any(seen.sighting.matter is None for seen in thing.seens)
+    return not any(record.told for record in thing.records) and not any(seen.pinned for seen in thing.seens)
 
 
 def _overlooked(thing: Thing) -> bool:

@@ -19,7 +19,7 @@ from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
 from dispatcher.joint.seen import Seen
-from dispatcher.joint.thing import Thing
+from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import undecided
 from dispatcher.joint.view import View
 from dispatcher.owner import owners
@@ -162,24 +162,25 @@ class Engine:
         """What a pass looked at and did not report counts against the cases there. Returns the things that changed."""
         runs = self._atlas.fleet.runs_between(view.vehicle, view.started - AROUND_S, view.ended + AROUND_S)
         bias = self._atlas.bias_near(runs, [(thing.lat, thing.lon) for thing in things])
-        changed = []
-        for n, thing in enumerate(things):
-            last = thing.records[-1] if thing.records else None
-            watched = last is not None and last.state is not State.DISMISSED
-            recall = view.recall.get(last.kind if last is not None else thing.seens[0].sighting.kind, 0.0)
-            if recall < LEAST_DETECTABLE:
-                continue
-            east, north, (ee, en, nn) = 0.0, 0.0, (UNKNOWN_BIAS_M**2, 0.0, UNKNOWN_BIAS_M**2)
+        kinds = [_kind(thing) for thing in things]
+        recalls = [view.recall.get(kind, 0.0) for kind in kinds]
+        asked = [n for n, recall in enumerate(recalls) if recall >= LEAST_DETECTABLE]
+        spots: list[Located] = []
+        for n in asked:
+            thing, east, north, (ee, en, nn) = things[n], 0.0, 0.0, (UNKNOWN_BIAS_M**2, 0.0, UNKNOWN_BIAS_M**2)
             if bias is not None:
                 east, north = bias[0][n].tolist()
                 (ee, en), (_, nn) = bias[1][n].tolist()
             a, b, c = thing.covariance
             spot = thing.lat + north / thing.per_lat, thing.lon + east / thing.per_lon
-            detectable = recall * view.looked(*spot, (ee + a, en + b, nn + c))
+            spots.append((*spot, (ee + a, en + b, nn + c)))
+        changed = []
+        for n, looked in zip(asked, view.looked(spots), strict=True):
+            thing, detectable = things[n], recalls[n] * looked
             if detectable < LEAST_DETECTABLE:
                 continue
             thing.expected += detectable
-            if watched and not self._atlas.doubtful(thing, view.id):
+            if _watched(thing) and not self._atlas.doubtful(thing, view.id):
                 thing.looks[view.id] = Look(view.ended_at, view.id, None, round(detectable, 6))
                 changed.append(thing)
         return changed
@@ -218,7 +219,7 @@ class Engine:
         """What follows for the things whose sightings or looks changed, and for those that only moved."""
         regrouped, self._atlas.regrouped = self._atlas.regrouped, {}
         anew = regrouped | {thing.number: thing for thing in looked}
-        things = [anew[n] for n in sorted(anew) if anew[n].records or _in_disorder(anew[n])]
+        things = [anew[n] for n in sorted(anew) if anew[n].records or anew[n].disordered]
         events = self._docket.review(
             things, at=self._clock, cause=cause, held=self._undecided, areas=len(self._areas) - 1
         )
@@ -231,8 +232,7 @@ class Engine:
     @staticmethod
     def _watch(thing: Thing) -> None:
         last = thing.records[-1] if thing.records else None
-        permanent = any(s.sighting.matter is None for s in thing.seens)
-        thing.there = 1.0 if last is None or permanent else max(last.probability, 0.03)
+        thing.there = 1.0 if last is None or thing.plain else max(last.probability, 0.03)
 
     def _undecided(self, thing: Thing) -> bool:
         """True while a thing may be another one whose case is open."""
@@ -245,5 +245,9 @@ class Engine:
         return owners(self._areas[version], lat, lon, covariance)
 
 
-def _in_disorder(thing: Thing) -> bool:
-    return any(s.sighting.matter is not None for s in thing.seens)
+def _kind(thing: Thing) -> str:
+    return thing.records[-1].kind if thing.records else next(iter(thing.passes.values()))[0].sighting.kind
+
+
+def _watched(thing: Thing) -> bool:
+    return bool(thing.records) and thing.records[-1].state is not State.DISMISSED

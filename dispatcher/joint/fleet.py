@@ -49,7 +49,15 @@ class Fleet:
         return track[low:high]
 
     def runs_between(self, vehicle: str, started: float, ended: float) -> list[Run]:
-        return [(vehicle, piece) for piece in range(int(started // RUN_S), int(ended // RUN_S) + 1)]
+        """The runs of a vehicle in which it saw something, in order. A pass may claim to last for years."""
+        track = self._tracks.get(vehicle, [])
+        low = bisect_left(track, started // RUN_S * RUN_S, key=_at)
+        high = bisect_left(track, (ended // RUN_S + 1) * RUN_S, lo=low, key=_at)
+        return list(dict.fromkeys(seen.run for seen in track[low:high]))
+
+
+def _at(seen: Seen) -> float:
+    return seen.at
 
 
 def _order(seen: Seen) -> tuple[float, str]:

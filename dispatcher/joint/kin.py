@@ -77,7 +77,7 @@ class Kin(Map):
 
     def _succeed(self, thing: Thing, touched: dict[int, Thing]) -> None:
         """Make two things of one that moved: a disorder went, and another one came close by."""
-        if len(thing.runs) < 4 or any(s.pinned or s.sighting.matter is None for s in thing.seens):
+        if thing.plain or len(thing.runs) < 4 or any(seen.pinned for seen in thing.seens):
             return
         runs = sorted(thing.runs.values(), key=lambda seens: (min(s.at for s in seens), seens[0].number))
         surest = [min(seens, key=lambda s: s.covariance[0] + s.covariance[2]) for seens in runs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import islice
 
 from dispatcher.joint.belief import Look
 from dispatcher.joint.record import Record
@@ -17,6 +18,17 @@ CREDIBLE = -2.0  # log odds of being there below which sightings of a permanent 
 MISSED = -0.5  # log evidence from a pass that should have seen it: some of them had it hidden
 SURE = 12  # passes after which nothing more is learnt about whether it is anything
 LEAST_INFORMATION = 1e-6  # 1/m²; below it nothing is known
+
+
+@dataclass(slots=True)
+class Kinship:
+    """What passes that saw one of two things, or both, tell of their being one: all but where they lie."""
+
+    together: int  # passes that saw both
+    both: float  # ... each as far as it is believed, and as far as what it told twice is no copy
+    shared: float | None  # median log density of the offsets that single runs saw; None when none saw both
+    overlap: int | None = None  # sightings of each while the other was there; worked out when asked for
+
 
 Located = tuple[float, float, Covariance]
 Message = tuple[Covariance, float, float]  # information matrix; information vector in metres about the thing's origin
@@ -56,6 +68,8 @@ class Thing:
     expected: float = 0.0  # how many passes should have seen it, by what they looked at
     plain: int = 0  # sightings of it in order: it is a bin, and stays
     object_id: str = ""  # what it is called among the objects, once it was one
+    stamp: int = 0  # counts the changes of its sightings
+    kinship: dict[int, tuple[int, Kinship]] = field(default_factory=dict)  # to others, by number, as of their stamp
 
     @classmethod
     def at(cls, id: str, number: int, seen: Seen) -> Thing:
@@ -75,8 +89,10 @@ class Thing:
 
     def _weigh(self) -> None:
         """How surely it is anything at all, by what reported it."""
+        self.stamp += 1
+        self.kinship.clear()
         doubt = 1.0
-        for seens in list(self.passes.values())[:SURE]:
+        for seens in islice(self.passes.values(), SURE):
             doubt *= 1.0 - min(0.95, max(s.sighting.confidence for s in seens))
         self.believed = max(LEAST_THERE, 1.0 - doubt)
 
@@ -175,6 +191,11 @@ class Thing:
     def likely(self) -> float:
         """Log odds that a permanent thing is there, by what saw it and by what should have and did not."""
         return self.odds + MISSED * max(0.0, self.expected - len(self.passes))
+
+    @property
+    def disordered(self) -> bool:
+        """True when some sighting of it is of a disorder."""
+        return sum(map(len, self.passes.values())) > self.plain
 
     @property
     def seens(self) -> list[Seen]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart_m, relative
 from dispatcher.joint.seen import Seen, log_density, plus
-from dispatcher.joint.thing import CREDIBLE, Thing
+from dispatcher.joint.thing import CREDIBLE, Kinship, Thing
 from vision.sighting import Covariance
 
 DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
@@ -27,7 +27,7 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     `astray` (m²) is what their places may be off against each other beside what is claimed, 1 sigma squared, each axis.
     Of what is far too far apart it is only said that it is.
     """
-    if a.id in b.apart or b.id in a.apart:
+    if (a.apart or b.apart) and (a.id in b.apart or b.id in a.apart):
         return -math.inf
     east, north = a.offset(b.lat, b.lon)
     if math.hypot(east, north) > FARTHEST_M:
@@ -36,26 +36,40 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     most = log_density(east, north, _wider(covariance, TWICE_M**2 + astray)) - LOG_NEIGHBOUR + ONE_AT_MOST
     if most < DECIDED_APART:
         return most
-    together = a.passes.keys() & b.passes.keys()
-    rare, often = sorted((a, b), key=lambda thing: (len(thing.passes), thing.number))
-    one = float(len(rare.passes) - len(together))
+    kin = kinship(a, b)
+    rare, often = (a, b) if (len(a.passes), a.number) <= (len(b.passes), b.number) else (b, a)
+    one = float(len(rare.passes) - kin.together)
     loose = TWICE_M
     if a.permanent and b.permanent:  # what stays for ever, and was there to be seen
         if a.plain and b.plain and a.odds + b.odds < CREDIBLE:
             return -math.inf
-        missed = min(max(0.0, rare.expected - len(rare.passes)), len(often.passes) - len(together))
+        missed = min(max(0.0, rare.expected - len(rare.passes)), len(often.passes) - kin.together)
         alone = (one + missed) * ONE_OF_TWO
     else:  # one may have gone before the other came
-        overlap = _while(a, b) + _while(b, a) - 2 * len(together)
-        alone = max(min(one * ONE_OF_TWO, ONE_AT_MOST / 2), overlap * ONE_OF_TWO)
-        loose = TWICE_M if overlap or together else FLOOR_M
+        if kin.overlap is None:
+            kin.overlap = _while(a, b) + _while(b, a) - 2 * kin.together
+        alone = max(min(one * ONE_OF_TWO, ONE_AT_MOST / 2), kin.overlap * ONE_OF_TWO)
+        loose = TWICE_M if kin.overlap or kin.together else FLOOR_M
     likely = log_density(east, north, _wider(covariance, loose**2 + astray))
-    shared = sorted(relative(a.runs[run][0], b.runs[run][0]) for run in a.runs.keys() & b.runs.keys())
-    if shared:  # one vehicle is surest about how far apart they are, and now and then all the more wrong
-        likely = min(likely, shared[len(shared) // 2])
-    other, surer = sorted((a.believed, b.believed))
+    if kin.shared is not None:
+        likely = min(likely, kin.shared)
+    other, surer = (a.believed, b.believed) if a.believed <= b.believed else (b.believed, a.believed)
     gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
-    return gain + min(alone + _both(a, b, together) * BOTH, ONE_AT_MOST)
+    return gain + min(alone + kin.both * BOTH, ONE_AT_MOST)
+
+
+def kinship(a: Thing, b: Thing) -> Kinship:
+    """What passes tell of two things; kept until either has other sightings."""
+    known = a.kinship.get(b.number)
+    if known is not None and known[0] == b.stamp:
+        return known[1]
+    together = a.passes.keys() & b.passes.keys()
+    shared = sorted(relative(a.runs[run][0], b.runs[run][0]) for run in a.runs.keys() & b.runs.keys())
+    # one vehicle is surest about how far apart they are, and now and then all the more wrong
+    middle = shared[len(shared) // 2] if shared else None
+    found = Kinship(len(together), _both(a, b, together), middle)
+    a.kinship[b.number] = b.stamp, found
+    return found
 
 
 def _wider(covariance: Covariance, more: float) -> Covariance:
@@ -71,8 +85,7 @@ def _while(a: Thing, b: Thing) -> int:
 
 def undecided(a: Thing, b: Thing) -> bool:
     """True while it is open whether two things are one. Until a pass has seen both, only a wide gap decides."""
-    both = _both(a, b, a.passes.keys() & b.passes.keys())
-    return sameness(a, b, _astray(a, b)) > (DECIDED if both > SAW_BOTH else DECIDED_APART)
+    return sameness(a, b, _astray(a, b)) > (DECIDED if kinship(a, b).both > SAW_BOTH else DECIDED_APART)
 
 
 def _astray(a: Thing, b: Thing) -> float:

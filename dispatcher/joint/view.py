@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import h3.api.basic_int as h3
 import numpy as np
+from h3.api.basic_int import latlng_to_cell
 
 from dispatcher.joint.grid import square_of, squares_near
+from dispatcher.joint.thing import Located
 from ingest.geo import Floats, m_per_deg
 from vision.sighting import Covariance, Pass
 
 COARSE = 11  # H3 resolution at which views are found again: cells some 50 m across
-SPREAD = ((0.0, 4 / 9), (math.sqrt(3.0), 1 / 9))  # three-point Gauss-Hermite: distance in sigma, weight
 
 
 @dataclass(slots=True, eq=False)
@@ -32,6 +34,8 @@ class View:
     clear: np.ndarray  # (N,) float32
     recall: dict[str, float]
     squares: tuple[int, ...]  # that it looked into
+    centres: Floats  # (M, 2) degrees, of the coarse cells it looked into
+    margin_m: float  # no point of a cell lies farther from the centre of its coarse one
 
     @classmethod
     def of(cls, item: Pass) -> View:
@@ -39,10 +43,9 @@ class View:
         clear = np.fromiter(item.looked.values(), np.float32, len(cells))
         order = np.argsort(cells)
         cells, clear = cells[order], clear[order]
-        squares: dict[int, None] = {}
-        for cell in np.unique(_parents(cells, item.h3_resolution)).tolist():
-            lat, lon = h3.cell_to_latlng(cell)
-            squares[square_of(lat, lon)] = None
+        centres = [h3.cell_to_latlng(cell) for cell in np.unique(_parents(cells, item.h3_resolution)).tolist()]
+        squares = dict.fromkeys(square_of(lat, lon) for lat, lon in centres)
+        edge_m = h3.average_hexagon_edge_length(min(item.h3_resolution, COARSE), "m")
         return cls(
             item.id,
             item.vehicle,
@@ -54,29 +57,49 @@ class View:
             clear,
             dict(item.recall),
             tuple(squares),
+            np.array(centres, np.float64).reshape(-1, 2),
+            2.0 * edge_m,
         )
 
-    def looked(self, lat: float, lon: float, covariance: Covariance) -> float:
-        """Probability that a thing was in clear view, over where it may lie in the vehicle's own frame."""
-        per_lat, per_lon = m_per_deg(lat)
-        a, b, c = _cholesky(covariance)
-        total = 0.0
-        cells, clear = self.cells, self.clear
-        n = len(cells)
-        points = []
-        for i in (-1, 0, 1):
-            for j in (-1, 0, 1):
-                u, v = i * SPREAD[1][0], j * SPREAD[1][0]
-                weight = WEIGHT[i + 1] * WEIGHT[j + 1]
-                points.append((weight, lat + (b * u + c * v) / per_lat, lon + a * u / per_lon))
-        wanted = [h3.latlng_to_cell(y, x, self.resolution) for _, y, x in points]
-        for (weight, _, _), cell, at in zip(points, wanted, np.searchsorted(cells, wanted).tolist(), strict=True):
-            if at < n and cells[at] == cell:
-                total += weight * float(clear[at])
-        return total
+    def looked(self, spots: Sequence[Located]) -> list[float]:
+        """Probability that each thing was in clear view, over where it may lie in the vehicle's own frame."""
+        near = self._in_reach(spots)
+        wanted: list[int] = []
+        for n in near:
+            lat, lon, covariance = spots[n]
+            per_lat, per_lon = m_per_deg(lat)
+            a, b, c = _cholesky(covariance)
+            for u in STEPS:
+                y, x = lat, lon + a * u / per_lon
+                wanted += [latlng_to_cell(y + (b * u + c * v) / per_lat, x, self.resolution) for v in STEPS]
+        out = [0.0] * len(spots)
+        if near and len(self.cells):
+            at = np.minimum(np.searchsorted(self.cells, wanted), len(self.cells) - 1)
+            clear = np.where(self.cells[at] == wanted, self.clear[at].astype(np.float64), 0.0).reshape(-1, 9)
+            total = np.zeros(len(near))
+            for k, weight in enumerate(WEIGHTS):
+                total += weight * clear[:, k]
+            for n, probability in zip(near, total.tolist(), strict=True):
+                out[n] = probability
+        return out
+
+    def _in_reach(self, spots: Sequence[Located]) -> list[int]:
+        """Which of the spots may lie where the pass looked."""
+        if not spots or not len(self.centres):
+            return []
+        per_lat, per_lon = m_per_deg(spots[0][0])
+        at = np.array([spot[:2] for spot in spots])
+        spread = np.array([ee + 2.0 * nn for _, _, (ee, _, nn) in spots])
+        north = (at[:, 0, None] - self.centres[:, 0]) * per_lat
+        east = (at[:, 1, None] - self.centres[:, 1]) * per_lon
+        reach = self.margin_m + STEPS[-1] * np.sqrt(np.maximum(spread, 0.0))
+        near: list[int] = np.flatnonzero((north**2 + east**2).min(axis=1) <= reach**2).tolist()
+        return near
 
 
-WEIGHT = (1 / 6, 2 / 3, 1 / 6)
+STEPS = (-math.sqrt(3.0), 0.0, math.sqrt(3.0))  # three-point Gauss-Hermite, in sigma ...
+WEIGHT = (1 / 6, 2 / 3, 1 / 6)  # ... and what each counts
+WEIGHTS = [a * b for a in WEIGHT for b in WEIGHT]
 
 
 class Views:
@@ -117,9 +140,3 @@ def _cholesky(a: Covariance) -> tuple[float, float, float]:
     ee = math.sqrt(max(a[0], 1e-6))
     en = a[1] / ee
     return ee, en, math.sqrt(max(a[2] - en * en, 0.0))
-
-
-def points(lat0: float, lon0: float, spots: list[tuple[float, float]]) -> Floats:
-    """(N, 2) metres east and north of an origin, of N points in degrees."""
-    per_lat, per_lon = m_per_deg(lat0)
-    return np.array([((lon - lon0) * per_lon, (lat - lat0) * per_lat) for lat, lon in spots]).reshape(-1, 2)
