@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from browsing import chromium, screenshots  # noqa: F401  # fixtures
+from hypothesis import settings
 from keys import PRIVACY_KEY
 from nets import compiled_once  # noqa: F401  # fixtures
 from postgres import (  # noqa: F401  # fixtures
@@ -27,6 +28,12 @@ from postgres import (  # noqa: F401  # fixtures
 from typer.testing import CliRunner
 
 from jiexun.cli import app
+
+# Commands that tests start keep their bytecode, whatever the environment says: compiling it anew takes a second of each
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+settings.register_profile("jiexun", deadline=None)  # a machine that is busy proves nothing about an example
+settings.load_profile("jiexun")
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "datasets" / "sample"

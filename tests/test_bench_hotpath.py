@@ -23,7 +23,8 @@ def test_the_hot_path_is_measured_beside_the_limit(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.hotpath.WEAK", 100.0)  # one round on a busy machine proves nothing
-    monkeypatch.setattr("benchmarks.ways.PICTURES", 8)
+    monkeypatch.setattr("benchmarks.ways.PICTURES", 4)
+    monkeypatch.setattr("benchmarks.ways.TURNS", 2)
     hotpath(json=True, rounds=1)
     document = printed(capsys)
     assert document["ratio_to_limit"] > 0
