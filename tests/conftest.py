@@ -39,6 +39,15 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "datasets" / "sample"
 COLUMNS = ("file", "time", "lat", "lon", "speed_mps", "heading_deg", "accuracy_m", "vehicle", "camera")
 Row = dict[str, str]
+ALONE = ("streams", "benchmarks")  # folders
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what wants the cores to itself: clients of a broker that do not get their turn are taken for dead."""
+    for item in items:
+        if item.path.parent.name in ALONE:
+            item.add_marker("alone")
 
 
 @pytest.fixture
