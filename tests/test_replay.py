@@ -185,8 +185,9 @@ def test_what_is_rejected_is_kept_in_the_store(
 
 
 def test_a_store_that_is_named_goes_on_where_it_was_and_tells_nothing_twice(
-    run: Run, sample_run: Any, tmp_path: Path
+    run: Run, sample_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("JIEXUN_PRIVACY_KEY", PRIVACY_KEY)
     first = sample_run.document
     _, again, _ = run("replay", SAMPLE, "--json", "--store", sample_run.copied_store(tmp_path / "city.db"))
     assert again["cases"] == first["cases"]
