@@ -16,8 +16,9 @@ dev: ## the same, with what tests, lint and types need
 demo: install ## replay the sample drive and open the duty officer's page at http://127.0.0.1:8000
 	@$(BIN)/jiexun demo
 
-test: dev ## run every test, half an hour on two cores; `pytest -n auto --dist loadfile` takes two thirds of it
-	@$(BIN)/python -m pytest
+test: dev ## run every test: two side by side, then those that want the cores to themselves
+	@$(BIN)/python -m pytest -m "not alone" --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest -m alone
 
 lint: dev ## ruff, and bandit for what is risky
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

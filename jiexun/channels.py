@@ -28,6 +28,7 @@ from dispatcher.store.store import Store
 from ingest.envelope import Envelope
 from ingest.frame import parse_rfc3339, rfc3339
 from jiexun.options import Json, StoreUrl, explained
+from jiexun.purge import purge
 from jiexun.report import console, warn
 from jiexun.settings import Settings
 from jiexun.streams import default_store
@@ -388,3 +389,6 @@ def _test_parcel(channel: Channel) -> Parcel:
         digest="",
         line=envelope.dumps(),
     )
+
+
+channels_app.command("purge")(purge)

@@ -1,4 +1,4 @@
-"""Doctor: what is installed, what works, what is missing and how to get it."""
+"""Command `doctor`: what is installed, what works, what is missing and how to get it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
+import typer
 from rich.markup import escape
 from rich.table import Table
 
-from jiexun.demo import SAMPLE
+from dispatcher.document import one_line
+from jiexun.live import SAMPLE
+from jiexun.options import Json, explained
 from jiexun.privacy import gate
 from jiexun.report import console
 from jiexun.settings import Settings
@@ -28,6 +31,20 @@ from vision.privacy import PrivacyUnavailable
 
 RUNTIME = ("numpy", "opencv-python", "onnxruntime", "fastapi", "uvicorn", "sqlalchemy", "shapely", "h3", "scipy")
 TRAINING = ("ultralytics", "torch", "onnx")
+
+
+def doctor(json: Json = False) -> None:
+    """Say what is installed, which execution providers work, what is missing and how to get it.
+
+    Examples:
+
+        jiexun doctor
+    """
+    with explained() as settings:
+        report = doctor_report(settings)
+        print(one_line(report)) if json else print_doctor(report)
+        if not report["ok"]:
+            raise typer.Exit(1)
 
 
 def doctor_report(settings: Settings) -> dict[str, Any]:

@@ -10,13 +10,12 @@ from typing import Annotated
 
 import typer
 
-from dispatcher.store.database import StoreUnavailable
 from ingest.record import NoTopic, Refused, Retry
 from jiexun.report import console
 from jiexun.settings import Settings, read_settings
 from models.card import ModelUnusable
 from vision.engine import EngineUnavailable
-from vision.foreign import FAMILIES
+from vision.families import FAMILIES
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on one line, and nothing else, to stdout.")]
 AreasFile = Annotated[Path | None, typer.Option("--areas", help="GeoJSON with the areas and their codes.")]
@@ -44,7 +43,7 @@ MetricsPort = Annotated[
     int | None,
     typer.Option("--metrics-port", min=0, max=65535, help="Port of /metrics, /healthz and /readyz; 0: none."),
 ]
-KNOWN = (OSError, ValueError, ModelUnusable, EngineUnavailable, StoreUnavailable, Retry, Refused, NoTopic)
+KNOWN = (OSError, ValueError, ModelUnusable, EngineUnavailable, Retry, Refused, NoTopic)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -13,8 +14,10 @@ from rich.table import Table
 from dispatcher.area import Areas
 from dispatcher.case import STATE_ZH, Case, State
 from ingest.quality import CameraHealth
-from jiexun.pipeline import Summary
 from models.taxonomy import Taxonomy
+
+if TYPE_CHECKING:
+    from jiexun.pipeline import Summary  # every command reports; few need the pipeline
 
 SHOWN_REJECTED = 20
 WIDTH = 132  # columns, where the terminal does not say (a log file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -17,12 +18,14 @@ from ingest.rejected import Rejected
 from ingest.smooth import read_smooth
 from ingest.source import Source
 from ingest.video import open_video
-from jiexun.pipeline import Embedded
 from jiexun.report import console, print_camera_health, print_cases, print_summary, warn
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
 from vision.pictures import EvidenceArchive, FolderEvidence, folder_of
+
+if TYPE_CHECKING:
+    from jiexun.pipeline import Embedded  # the whole of vision and dispatcher, which no command of the streams needs
 
 
 def open_source(

@@ -9,20 +9,45 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from browsing import chromium, screenshots  # noqa: F401  # fixtures
-from postgres import postgresql, store_url  # noqa: F401  # fixtures
+from hypothesis import settings
+from keys import PRIVACY_KEY
+from nets import compiled_once  # noqa: F401  # fixtures
+from postgres import (  # noqa: F401  # fixtures
+    empty_url,
+    postgresql,
+    postgresql_tables,
+    sqlite_tables,
+    store_url,
+)
 from typer.testing import CliRunner
 
 from jiexun.cli import app
+
+# Commands that tests start keep their bytecode, whatever the environment says: compiling it anew takes a second of each
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+settings.register_profile("jiexun", deadline=None)  # a machine that is busy proves nothing about an example
+settings.load_profile("jiexun")
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "datasets" / "sample"
 COLUMNS = ("file", "time", "lat", "lon", "speed_mps", "heading_deg", "accuracy_m", "vehicle", "camera")
 Row = dict[str, str]
+ALONE = ("streams", "benchmarks")  # folders
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what wants the cores to itself: clients of a broker that do not get their turn are taken for dead."""
+    for item in items:
+        if item.path.parent.name in ALONE:
+            item.add_marker("alone")
 
 
 @pytest.fixture
@@ -68,6 +93,33 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[
         return result.exit_code, document, result.stderr
 
     return run
+
+
+@dataclass(frozen=True, slots=True)
+class SampleRun:
+    """What `jiexun replay datasets/sample --json` made: its document, what it said, and the folder with all it left."""
+
+    document: dict[str, Any]
+    errors: str
+    folder: Path
+
+    def copied_store(self, to: Path) -> str:
+        """A store as the run left it, of the test's own."""
+        shutil.copy(self.folder / "city.db", to)
+        return f"sqlite:///{to}"
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> SampleRun:
+    """The sample drive replayed, once for all tests that only look at what came of it. None of them may change it."""
+    folder = tmp_path_factory.mktemp("sample-run")
+    words = ("replay", SAMPLE, "--json", "--store", f"sqlite:///{folder / 'city.db'}", "--evidence", folder / "proof")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JIEXUN_DATA", str(folder / "results"))
+        patch.setenv("JIEXUN_PRIVACY_KEY", PRIVACY_KEY)
+        result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, result.stderr
+    return SampleRun(json.loads(result.stdout), result.stderr, folder)
 
 
 def unused_port() -> int:

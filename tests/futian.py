@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,7 +59,8 @@ def areas(areas_file: Path) -> Areas:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(sqlite_tables: Path, tmp_path: Path) -> Iterator[Store]:
+    shutil.copy(sqlite_tables, tmp_path / "store.db")
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as opened:
         yield opened
 

@@ -91,7 +91,27 @@ def test_a_dispatcher_process_loads_no_vision_library() -> None:
     assert done.stdout.strip() == "[] ['vision.sighting']"
 
 
-def test_a_command_loads_nothing_that_training_needs() -> None:
-    program = "import sys, jiexun.cli; print(sorted({'torch', 'ultralytics', 'onnx'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+def loaded_by(program: str, libraries: set[str]) -> set[str]:
+    """Which of the libraries a Python loads that runs the program and nothing else."""
+    code = f"import sys; {program}; print(*({libraries} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_no_command_loads_what_training_needs() -> None:
+    program = "import jiexun.cli; dict(jiexun.cli.COMMANDS)"
+    libraries = {"torch", "ultralytics", "onnx", "sqlalchemy", "onnxruntime"}
+    assert loaded_by(program, libraries) == {"sqlalchemy", "onnxruntime"}  # all commands were loaded
+
+
+@pytest.mark.parametrize(
+    ("command", "spared"),
+    [
+        ("publish", {"sqlalchemy", "fastapi", "onnxruntime", "openvino"}),
+        ("worker", {"sqlalchemy", "fastapi"}),
+        ("dispatch", {"fastapi", "onnxruntime", "openvino"}),
+        ("deliver", {"fastapi", "onnxruntime", "openvino"}),
+    ],
+)
+def test_a_command_starts_without_the_libraries_of_others(command: str, spared: set[str]) -> None:
+    assert loaded_by(f"import jiexun.cli; jiexun.cli.COMMANDS[{command!r}]", spared) == set()

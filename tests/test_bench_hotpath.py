@@ -23,7 +23,8 @@ def test_the_hot_path_is_measured_beside_the_limit(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("benchmarks.hotpath.WEAK", 100.0)  # one round on a busy machine proves nothing
-    monkeypatch.setattr("benchmarks.ways.PICTURES", 8)
+    monkeypatch.setattr("benchmarks.ways.PICTURES", 4)
+    monkeypatch.setattr("benchmarks.ways.TURNS", 2)
     hotpath(json=True, rounds=1)
     document = printed(capsys)
     assert document["ratio_to_limit"] > 0
@@ -57,8 +58,9 @@ def test_latency_is_measured_below_and_past_saturation(capsys: pytest.CaptureFix
     assert all(row["batch"] == 1 for row in document["arrangements"]["default"]["loads"])
 
 
-def test_memory_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
-    memory(json=True, frames=500)
+def test_memory_is_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.memory.EVERY", 50)  # a hundred are each kind of the mixture once
+    memory(json=True, frames=100)
     document = printed(capsys)
     assert len(document["seen"]) == len(document["rss_mb"]) == 2
     assert document["rss_last_mb"] > 50

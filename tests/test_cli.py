@@ -43,9 +43,9 @@ def test_demo_prints_one_json_document_on_one_line_and_ends(tmp_path: Path) -> N
     assert "垃圾站（箱）满溢" in table
 
 
-def test_replayed_sightings_and_passes_decide_as_the_drive_did(run: Run, tmp_path: Path) -> None:
-    _, drive, _ = run("replay", SAMPLE, "--json", "--store", f"sqlite:///{tmp_path}/drive.db")
-    with sqlite3.connect(tmp_path / "drive.db") as database:
+def test_replayed_sightings_and_passes_decide_as_the_drive_did(run: Run, sample_run: Any, tmp_path: Path) -> None:
+    drive = sample_run.document
+    with sqlite3.connect(sample_run.folder / "city.db") as database:
         lines = [row[0] for row in database.execute("select line from inputs order by seq")]
     database.close()
     (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n", encoding="utf8")
@@ -57,9 +57,8 @@ def test_replayed_sightings_and_passes_decide_as_the_drive_did(run: Run, tmp_pat
     assert replayed["rejected"] == []
 
 
-def test_bad_lines_are_listed_by_number_and_the_rest_counts(run: Run, tmp_path: Path) -> None:
-    _, _, _ = run("replay", SAMPLE, "--store", f"sqlite:///{tmp_path}/drive.db")
-    with sqlite3.connect(tmp_path / "drive.db") as database:
+def test_bad_lines_are_listed_by_number_and_the_rest_counts(run: Run, sample_run: Any, tmp_path: Path) -> None:
+    with sqlite3.connect(sample_run.folder / "city.db") as database:
         good = json.loads(
             database.execute("select line from inputs where line like '%overflow%' limit 1").fetchone()[0]
         )
@@ -186,9 +185,10 @@ def test_a_setting_that_makes_no_sense_is_named(run: Run, monkeypatch: pytest.Mo
     assert "JIEXUN_PORT" in errors
 
 
-def test_results_go_where_the_setting_says(tmp_path: Path) -> None:
+def test_results_go_where_the_setting_says(made_drive: Any, sample_rows: list[dict[str, str]], tmp_path: Path) -> None:
     environment = os.environ | {"JIEXUN_DATA": str(tmp_path / "here")}
-    subprocess.run([JIEXUN, "replay", SAMPLE], env=environment, cwd=tmp_path, capture_output=True, check=True)
+    drive = made_drive(sample_rows[20:24])
+    subprocess.run([JIEXUN, "replay", drive], env=environment, cwd=tmp_path, capture_output=True, check=True)
     (folder,) = (tmp_path / "here").glob("replay-*")
     assert {path.name for path in (tmp_path / "here").iterdir()} == {folder.name, "privacy.key"}
     assert (folder / "jiexun.db").is_file()

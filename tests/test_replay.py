@@ -18,6 +18,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from keys import PRIVACY_KEY
 
 from ingest.frame import parse_rfc3339, rfc3339
 from ingest.geo import distance_m, latlon_from_offset
@@ -38,9 +39,8 @@ def told(document: Any) -> list[tuple[str, str, str]]:
     return [(c["id"], a["recipient"], a["event"]) for c in document["cases"] for a in c["alerts"]]
 
 
-def test_the_sample_drive_gives_cases_where_the_disorders_are(run: Run, sites: list[Row]) -> None:
-    status, document, errors = run("replay", SAMPLE, "--json")
-    assert status == 0
+def test_the_sample_drive_gives_cases_where_the_disorders_are(sample_run: Any, sites: list[Row]) -> None:
+    document = sample_run.document
     assert document["rejected"] == []
     opened = [case for case in document["cases"] if case["state"] == "open"]
     near = [min(distance_m(c["lat"], c["lon"], float(s["lat"]), float(s["lon"])) for s in sites) for c in opened]
@@ -54,19 +54,18 @@ def test_the_sample_drive_gives_cases_where_the_disorders_are(run: Run, sites: l
     assert len(told(document)) == len(set(told(document)))
     assert all(case["alerts"] for case in opened)
     assert all(o["kind"] == "garbage_bin" for o in document["objects"])
-    assert "rejected" in errors
+    assert "rejected" in sample_run.errors
 
 
-def test_a_replay_gives_the_same_document_again(run: Run) -> None:
-    _, first, _ = run("replay", SAMPLE, "--json")
+def test_a_replay_gives_the_same_document_again(run: Run, sample_run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JIEXUN_PRIVACY_KEY", PRIVACY_KEY)
     _, second, _ = run("replay", SAMPLE, "--json")
-    assert first == second
+    assert sample_run.document == second
 
 
-def test_evidence_is_stored_blurred_and_named_by_its_hash(run: Run, tmp_path: Path) -> None:
-    _, document, _ = run("replay", SAMPLE, "--json", "--evidence", tmp_path / "proof")
-    for case in document["cases"]:
-        path = tmp_path / "proof" / case["evidence"]["uri"]
+def test_evidence_is_stored_blurred_and_named_by_its_hash(sample_run: Any) -> None:
+    for case in sample_run.document["cases"]:
+        path = sample_run.folder / "proof" / case["evidence"]["uri"]
         assert path.name == f"{case['evidence']['sha256']}.jpg"
         x1, y1, x2, y2 = case["evidence"]["box_xyxy"]
         height, width = cv2.imread(str(path)).shape[:2]
@@ -75,9 +74,9 @@ def test_evidence_is_stored_blurred_and_named_by_its_hash(run: Run, tmp_path: Pa
 
 
 def test_three_vehicles_on_three_days_make_each_disorder_one_case_told_once(
-    run: Run, made_drive: Made, sample_rows: list[Row]
+    run: Run, made_drive: Made, sample_rows: list[Row], sample_run: Any
 ) -> None:
-    _, alone, _ = run("replay", SAMPLE, "--json")
+    alone = sample_run.document
     rng = random.Random(20)
     rows = []
     for day, vehicle in enumerate(("bus-0417", "taxi-1024", "bus-0009")):
@@ -185,10 +184,12 @@ def test_what_is_rejected_is_kept_in_the_store(
     assert [entry["file"] for entry in kept] == ["gone.jpg"]
 
 
-def test_a_store_that_is_named_goes_on_where_it_was_and_tells_nothing_twice(run: Run, tmp_path: Path) -> None:
-    store = f"sqlite:///{tmp_path}/city.db"
-    _, first, _ = run("replay", SAMPLE, "--json", "--store", store)
-    _, again, _ = run("replay", SAMPLE, "--json", "--store", store)
+def test_a_store_that_is_named_goes_on_where_it_was_and_tells_nothing_twice(
+    run: Run, sample_run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JIEXUN_PRIVACY_KEY", PRIVACY_KEY)
+    first = sample_run.document
+    _, again, _ = run("replay", SAMPLE, "--json", "--store", sample_run.copied_store(tmp_path / "city.db"))
     assert again["cases"] == first["cases"]
     with sqlite3.connect(tmp_path / "city.db") as database:
         (alerts,) = database.execute("select count(*) from alerts").fetchone()
@@ -356,8 +357,7 @@ def test_a_camera_that_nothing_describes_is_rejected_frame_by_frame(
     assert "roof" in entry["reason"]
 
 
-def test_numbers_of_the_document_are_finite(run: Run) -> None:
-    _, document, _ = run("replay", SAMPLE, "--json")
+def test_numbers_of_the_document_are_finite(sample_run: Any) -> None:
 
     def check(value: Any) -> None:
         if isinstance(value, dict):
@@ -369,13 +369,13 @@ def test_numbers_of_the_document_are_finite(run: Run) -> None:
         elif isinstance(value, float):
             assert math.isfinite(value)
 
-    check(document)
+    check(sample_run.document)
 
 
 def test_pictures_that_show_nothing_are_dropped_and_no_case_closes_by_them(
-    run: Run, made_drive: Made, sample_rows: list[Row]
+    run: Run, made_drive: Made, sample_rows: list[Row], sample_run: Any
 ) -> None:
-    _, alone, _ = run("replay", SAMPLE, "--json")
+    alone = sample_run.document
     rows = list(sample_rows)
     for day in range(1, 4):  # the same way again with the lens under a cloth
         later = [parse_rfc3339(row["time"]) + timedelta(days=day) for row in sample_rows]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vision.batch import Canvas
-from vision.on_device import DeviceJpegs
+
+if TYPE_CHECKING:
+    from vision.on_device import DeviceJpegs  # and with it ONNX Runtime, for a name
 
 Raw = NDArray[np.float32]  # (N, …): what the net says, an entry a picture
 

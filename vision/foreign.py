@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,8 +17,6 @@ import numpy as np
 import onnxruntime as ort
 
 from models.card import (
-    BGR_BYTE,
-    RGB_UNIT,
     UNMEASURED_THRESHOLD,
     Card,
     Measured,
@@ -27,6 +24,7 @@ from models.card import (
     Weights,
     find_card,
 )
+from vision.families import FAMILIES, Family
 from vision.heads import HEADS, Floats, ShapeHw, grid
 from vision.net import NOT_A_MODEL, literal, opened
 
@@ -37,25 +35,6 @@ UNMEASURED = Measured(
     threshold=UNMEASURED_THRESHOLD, slope=1.0, offset=0.0, recall=0.0
 )  # seeing nothing proves nothing
 LIMITS = ("Made elsewhere and not measured: thresholds are guessed, scores are no probabilities, recall is not known.",)
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """Nets that read and write alike."""
-
-    head: str
-    pixels: str = RGB_UNIT
-
-
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        "yolov8": Family("xywh-scores"),  # also v9, 11, 12, and v5, v10 and 26 as ultralytics exports them for NMS
-        "yolov10": Family("xyxy-score-class"),  # also 26 without NMS, and all exported with their NMS inside
-        "yolov5": Family("xywh-objectness"),  # of the repository yolov5; also v6, v7
-        "yolox": Family("grid-objectness", BGR_BYTE),
-        "yolox-decoded": Family("xywh-objectness", BGR_BYTE),  # exported with --decode_in_inference
-    }
-)
 
 
 def open_card(model: str, *, family: str | None = None, names: Path | None = None) -> Card:

@@ -43,8 +43,12 @@ def test_an_unknown_fault_is_refused_before_anything_is_started() -> None:
         faults.main(only=["earthquake"])
 
 
-def test_the_stream_benchmark_measures_both_paths_and_the_transport(capsys: Printed) -> None:
-    result = stream.main(json=True, repeats=1, turn=stream.LEAST_TURN, transported=40)
+def test_the_stream_benchmark_measures_both_paths_and_the_transport(
+    capsys: Printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "BATCH", 8)  # a quarter: a turn is three batches at least
+    monkeypatch.setattr(stream, "LEAST_TURN", 24)
+    result = stream.main(json=True, repeats=1, turn=24, transported=40)
     assert only_line(capsys) == result
     assert result["ratio_to_hotpath"] == pytest.approx(result["fps"]["stream"] / result["fps"]["hotpath"], abs=1e-3)
     assert result["transport"]["frames"] == 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from dispatcher.store.store import Store
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+def store(sqlite_tables: Path, tmp_path: Path) -> Iterator[Store]:
+    shutil.copy(sqlite_tables, tmp_path / "store.db")
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as opened:
         yield opened
 
@@ -60,5 +62,5 @@ def sender_of(courier: Courier) -> Iterator[Callable[..., Sender]]:
 
 @pytest.fixture
 def url(store_url: str) -> str:
-    """An empty database of either kind."""
+    """A database of either kind, without anything in its tables."""
     return store_url

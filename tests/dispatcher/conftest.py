@@ -8,5 +8,5 @@ from futian import areas, areas_file, make_case, make_event, make_input, store  
 
 @pytest.fixture
 def url(store_url: str) -> str:
-    """An empty database of either kind."""
+    """A database of either kind, without anything in its tables."""
     return store_url

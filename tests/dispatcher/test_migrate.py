@@ -55,6 +55,11 @@ def revision(address: str) -> str | None:
 
 
 @pytest.fixture
+def url(empty_url: str) -> str:
+    return empty_url
+
+
+@pytest.fixture
 def old(tmp_path: Path, make_event) -> str:
     """An SQLite store as it was before there were revisions, with a case in it."""
     path = tmp_path / "old.db"

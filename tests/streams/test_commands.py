@@ -13,7 +13,7 @@ from world import Clock, Heard
 from dispatcher.store.store import Store
 from ingest.memory import MemoryBroker, MemoryBus
 from ingest.reader import Reader
-from jiexun.streams import Patience
+from jiexun.worker import Patience
 
 Run = Callable[..., tuple[int, Any, str]]
 

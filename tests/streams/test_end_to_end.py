@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keys import PRIVACY_KEY
 
 from ingest.binding import parse_event
 from ingest.bus import KafkaBus
@@ -22,7 +23,6 @@ from ingest.cluster import Cluster
 
 SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"
 JIEXUN = Path(sys.executable).with_name("jiexun")
-PRIVACY_KEY = "the same for all"  # so that a covered face has the same bytes in every run
 Told = tuple[str, str, str]
 
 
@@ -97,15 +97,10 @@ def crew(cluster: Cluster, tmp_path: Path) -> Iterator[Crew]:
     made.close()
 
 
-@pytest.fixture(scope="module")
-def replayed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+@pytest.fixture
+def replayed(sample_run: Any) -> dict[str, Any]:
     """What one process makes of the sample drive."""
-    folder = tmp_path_factory.mktemp("replay")
-    command = [str(JIEXUN), "replay", str(SAMPLE), "--json"]
-    environment = os.environ | {"JIEXUN_DATA": str(folder), "JIEXUN_PRIVACY_KEY": PRIVACY_KEY}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+    found: dict[str, Any] = sample_run.document
     return found
 
 

@@ -18,7 +18,8 @@ from models.card import BGR_BYTE, MODELS, RGB_UNIT, ModelUnusable
 from vision.detections import Detections
 from vision.detector import Detector
 from vision.engine_onnxruntime import OnnxRuntimeEngine
-from vision.foreign import FAMILIES, foreign_card, open_card
+from vision.families import FAMILIES
+from vision.foreign import foreign_card, open_card
 from vision.heads import HEADS
 
 SAMPLE = Path(__file__).parents[2] / "datasets" / "sample"

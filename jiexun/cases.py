@@ -1,0 +1,85 @@
+"""Commands of `cases`: sightings and passes of others, replayed without pictures."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dispatcher.area import Areas
+from dispatcher.dispatch import Dispatcher
+from dispatcher.document import document, one_line
+from dispatcher.engine import Engine
+from dispatcher.joint.dispatch import Dispatcher as JointDispatcher
+from dispatcher.joint.engine import Engine as JointEngine
+from dispatcher.replay import replay_lines
+from dispatcher.store.store import Store
+from ingest.rejected import Rejected
+from jiexun.options import AreasFile, Json, StoreUrl, explained
+from jiexun.report import console, print_cases
+from jiexun.run import open_areas, print_warnings
+from models.taxonomy import Taxonomy
+
+cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
+
+
+class CaseEngine(StrEnum):
+    """What decides cases."""
+
+    JOINT = "joint"  # places all of a vehicle's sightings together; keeps no store
+    SHIPPED = "shipped"  # that of the stream, of `replay` and of `demo`
+
+
+@cases_app.command("replay")
+def cases_replay(
+    file: Annotated[Path, typer.Argument(help="Sightings and passes, one CloudEvent a line (.jsonl).")],
+    areas: AreasFile = None,
+    json: Json = False,
+    store: StoreUrl = None,
+    engine: Annotated[
+        CaseEngine | None,
+        typer.Option("--engine", help="What decides: joint, or with --store shipped, which alone keeps one."),
+    ] = None,
+) -> None:
+    """Replay sightings and passes through the case engine, as the dispatcher would decide online.
+
+    Examples:
+
+        jiexun cases replay events.jsonl --areas communities.geojson --json
+
+        jiexun cases replay events.jsonl --areas communities.geojson --engine shipped --json
+    """
+    with explained():
+        opened_areas, warnings = open_areas(areas)
+        if engine is CaseEngine.JOINT and store is not None:
+            raise ValueError("the joint engine keeps no store: leave out --store, or decide with --engine shipped")
+        decided: Engine | JointEngine
+        if engine is CaseEngine.SHIPPED or store is not None:
+            decided, rejected = _shipped(file, opened_areas, store or "sqlite://")
+        else:
+            decided, rejected = _joint(file, opened_areas)
+        print_warnings(warnings)
+        found, objects, repeats = decided.cases(), decided.objects(), decided.repeats
+        console.print(f"{len(found)} cases, {len(objects)} objects, {repeats} repeats, {len(rejected)} rejected")
+        if json:
+            print(one_line(document(decided, rejected, warnings=warnings)))
+        else:
+            print_cases(found, opened_areas, Taxonomy.read(), None)
+
+
+def _shipped(file: Path, areas: Areas, store: str) -> tuple[Engine, list[Rejected]]:
+    engine = Engine(areas, Taxonomy.read())
+    with Store.open(store) as opened:
+        dispatcher = Dispatcher(engine, opened)
+        dispatcher.recover(opened.inputs())
+        rejected = replay_lines(file, dispatcher)
+        for entry in rejected:
+            opened.reject(entry)
+    return engine, rejected
+
+
+def _joint(file: Path, areas: Areas) -> tuple[JointEngine, list[Rejected]]:
+    engine = JointEngine(areas, Taxonomy.read())
+    return engine, replay_lines(file, JointDispatcher(engine))
