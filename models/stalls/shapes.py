@@ -125,7 +125,7 @@ class Workbench:
             self.add(_tube(0.008, 0.008, 2 * radius, 5), steel, at, spoke)
 
 
-_BOX = (
+_BOX: tuple[list[Point], list[tuple[int, ...]]] = (
     [(x, y, z) for x in (-0.5, 0.5) for y in (-0.5, 0.5) for z in (-0.5, 0.5)],
     [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)],
 )
