@@ -15,7 +15,7 @@ ORDER = ("ingest", "models", "vision", "dispatcher", "jiexun")  # each may impor
 TRAINING = {
     "models/train.py",
     "models/export.py",
-    *(f"models/stalls/{name}.py" for name in ("blend", "compose", "features", "learn", "net", "real")),
+    *(f"models/stalls/{name}.py" for name in ("blend", "compose", "features", "net", "real")),
 }
 
 

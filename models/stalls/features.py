@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -19,30 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from ultralytics.data.augment import LetterBox
 
-from models.stalls.net import STRIDES, Trunk
-
-SHAPE_HW = (384, 640)
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A picture as it was seen. Boxes and cells in input pixels; `inner` is the picture's place in the input."""
-
-    name: str
-    maps: tuple[NDArray[np.float16], ...]  # by level (cells, channels)
-    boxes: NDArray[np.float32]  # (M, 4)
-    inner: NDArray[np.float32]  # x1, y1, x2, y2
-    size_wh: NDArray[np.int64]  # of the source
-
-
-def read_kept(folder: Path) -> list[Kept]:
-    """Every picture of a folder, by name."""
-    out = []
-    for path in sorted(folder.glob("*.npz")):
-        with np.load(path) as z:
-            maps = tuple(z[f"p{level}"] for level in range(len(STRIDES)))
-            out.append(Kept(path.stem, maps, z["boxes"], z["inner"], z["size_wh"]))
-    return out
+from models.stalls.head import SHAPE_HW
+from models.stalls.kept import Kept
+from models.stalls.net import Trunk
 
 
 def letterboxed(image: NDArray[np.uint8]) -> tuple[Tensor, NDArray[np.float32]]:
@@ -84,12 +62,7 @@ def main() -> None:
         out = args.out / f"{path.stem}.npz"
         if out.exists():
             continue
-        kept = look(trunk, path, args.data / "labels" / f"{path.stem}.txt")
-        maps = {f"p{level}": one for level, one in enumerate(kept.maps)}
-        part = out.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, boxes=kept.boxes, inner=kept.inner, size_wh=kept.size_wh, **maps)
-        part.rename(out)
+        look(trunk, path, args.data / "labels" / f"{path.stem}.txt").write(out)
         done += 1
         if done % 20 == 0:
             print(f"{done} pictures, {(time.monotonic() - begun) / done:.2f} s each", flush=True)
