@@ -1,7 +1,7 @@
 """Measure stalls on real pictures: `python -m vision.stalls OUT/real.json OUT/composed.json OUT/both.json`.
 
 Reads what `models.stalls.learn` wrote of pictures whose fold the heads did not learn from, and prints, by arm: AP50,
-and the recall where one picture in ten has a false alarm, each with the 2.5th and 97.5th percentile over 2,000 draws of
+and the recall where one picture in ten has a false alarm, each with the 2.5th and 97.5th percentile over 1,000 draws of
 the *groups* (a group is a drive or a series: its pictures are no independent evidence). Few groups show stalls, so that
 the intervals are wide: they are the honest part of the figures.
 """
@@ -25,7 +25,7 @@ from vision.postprocess import suppressed
 
 IOU = 0.6  # of boxes that are one thing told twice
 ALARMS = 0.1  # false ones a picture
-DRAWS = 2000
+DRAWS = 1000
 TILE = (320, 240)  # pixels, of a sheet
 
 Floats = NDArray[np.float64]
@@ -70,18 +70,25 @@ def detections(row: dict[str, Any]) -> Detections:
 
 def ap50(pictures: Sequence[Seen]) -> float:
     """Average precision at IoU 0.5 over all of them; 0 where nothing was told."""
-    hit, boxes = _ranked(pictures)
-    if not boxes or not len(hit):
-        return 0.0
-    right = hit.cumsum()
-    return average_precision(right / boxes, right / np.arange(1, len(hit) + 1))
+    return both(pictures)[0]
 
 
 def recall_at(pictures: Sequence[Seen], alarms: float = ALARMS) -> float:
     """Share of the things that are told where at most so many alarms a picture are false."""
-    hit, boxes = _ranked(pictures)
-    allowed = (~hit).cumsum() <= alarms * len(pictures)
-    return float(hit[allowed].sum() / boxes) if boxes else 0.0
+    return both(pictures, alarms)[1]
+
+
+def both(pictures: Sequence[Seen], alarms: float = ALARMS) -> tuple[float, float]:
+    """AP50 and that recall."""
+    score = np.concatenate([one.score for one in pictures])
+    hit = np.concatenate([one.hit for one in pictures])[np.argsort(-score, kind="stable")]
+    boxes = sum(one.boxes for one in pictures)
+    if not boxes or not len(hit):
+        return 0.0, 0.0
+    right = hit.cumsum()
+    told = np.arange(1, len(hit) + 1)
+    few = told - right <= alarms * len(pictures)
+    return average_precision(right / boxes, right / told), float(hit[few].sum() / boxes)
 
 
 def threshold_at(pictures: Sequence[Seen], alarms: float = ALARMS) -> float:
@@ -89,12 +96,6 @@ def threshold_at(pictures: Sequence[Seen], alarms: float = ALARMS) -> float:
     wrong = np.sort(np.concatenate([one.score[~one.hit] for one in pictures]))[::-1]
     spare = int(alarms * len(pictures))
     return float(wrong[spare]) if len(wrong) > spare else 0.0
-
-
-def _ranked(pictures: Sequence[Seen]) -> tuple[NDArray[np.bool_], int]:
-    score = np.concatenate([one.score for one in pictures])
-    hit = np.concatenate([one.hit for one in pictures])
-    return hit[np.argsort(-score, kind="stable")], sum(one.boxes for one in pictures)
 
 
 def intervals(pictures: Sequence[Seen], draws: int = DRAWS, seed: int = 0) -> tuple[Figure, Figure]:
@@ -107,9 +108,9 @@ def intervals(pictures: Sequence[Seen], draws: int = DRAWS, seed: int = 0) -> tu
     for _ in range(draws):
         drawn = [one for k in rng.integers(0, len(names), len(names)) for one in groups[names[k]]]
         if sum(one.boxes for one in drawn):
-            rows.append((ap50(drawn), recall_at(drawn)))
+            rows.append(both(drawn))
     low, high = np.percentile(np.array(rows), (2.5, 97.5), axis=0)
-    values = (ap50(pictures), recall_at(pictures))
+    values = both(pictures)
     return Figure(values[0], low[0], high[0]), Figure(values[1], low[1], high[1])
 
 
