@@ -40,7 +40,7 @@ def pasted(picture: Image, cut: Image, corner_xy: tuple[float, float], scale: fl
     a, b, c, d = int(x1), int(y1), int(x2), int(y2)
     out = picture.copy()
     ground = out[b:d, a:c].astype(np.float32)
-    part = small[b - y : d - y, a - x : c - x]
+    part = np.asarray(small[b - y : d - y, a - x : c - x], np.float32)
     alpha = part[..., 3:]
     colour = _matched(part[..., :3], alpha, ground, look.colour)
     grain = np.random.default_rng(seed).normal(0.0, grain_of(picture), ground.shape).astype(np.float32)

@@ -71,7 +71,8 @@ class Head:
         sides = np.exp(np.clip(out[:, 1:], -4.0, 6.0)) * STRIDES[level]
         centre = grid(level)
         boxes = np.concatenate([centre - sides[:, :2], centre + sides[:, 2:]], axis=1)
-        return boxes, 1.0 / (1.0 + np.exp(-np.clip(out[:, 0], -30.0, 30.0)))
+        score = 1.0 / (1.0 + np.exp(-np.clip(out[:, 0], -30.0, 30.0)))
+        return np.asarray(boxes, np.float32), np.asarray(score, np.float32)
 
 
 def cells(rows: int, columns: int, stride: int) -> NDArray[np.float32]:
