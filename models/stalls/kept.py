@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +30,7 @@ class Kept:
 
     def write(self, path: Path) -> None:
         """Whole or not at all."""
-        maps = {f"p{level}": one for level, one in enumerate(self.maps)}
+        maps: dict[str, Any] = {f"p{level}": one for level, one in enumerate(self.maps)}
         part = path.with_suffix(".part")
         with part.open("wb") as file:
             np.savez(file, boxes=self.boxes, inner=self.inner, size_wh=self.size_wh, **maps)

@@ -78,7 +78,7 @@ def say(heads: Sequence[Head], kept: Kept) -> dict[str, Any]:
 
 def write_counts(path: Path, counts: Mapping[str, Levels]) -> None:
     """Every unit, level and sum under a name of its own."""
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{unit}/{level}/{name}": getattr(one, name)
         for unit, levels in counts.items()
         for level, one in enumerate(levels)
@@ -100,7 +100,7 @@ def _sums(z: Any, prefix: str) -> Sums:
 
 def write_heads(path: Path, heads: Mapping[tuple[str, int], Sequence[Head]]) -> None:
     """By arm and fold held out."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for (arm, k), levels in heads.items():
         for level, head in enumerate(levels):
             arrays[f"{arm}/{k}/{level}/weight"], arrays[f"{arm}/{k}/{level}/bias"] = head.weight, head.bias
