@@ -48,6 +48,14 @@ def pasted(picture: Image, cut: Image, corner_xy: tuple[float, float], scale: fl
     return out
 
 
+def read_image(path: str) -> Image:
+    """A picture, BGR. Raises ValueError when it cannot be read."""
+    image = cv2.imread(path)
+    if image is None:
+        raise ValueError(f"{path} cannot be read as a picture")
+    return np.asarray(image, np.uint8)
+
+
 def grain_of(picture: Image) -> float:
     """Standard deviation of the noise, grey levels (Immerkaer 1996: second differences, median for the edges' sake)."""
     grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY).astype(np.float32)

@@ -17,7 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.stalls.blend import Image, Look, compressed, covered_again, pasted
+from models.stalls.blend import Image, Look, compressed, covered_again, pasted, read_image
 from models.stalls.street import Box, Street, clipped, hidden_share, yolo_line
 
 WIDTH_PX = 640
@@ -135,9 +135,9 @@ def scenes(files: Sequence[Path], cut_outs: Sequence[CutOut], count: int, seed: 
     """So many composed pictures, numbered."""
     for number in range(count):
         rng = random.Random(seed * 1_000_003 + number)  # nosec B311
-        street = cv2.imread(str(rng.choice(files)))
+        street = read_image(str(rng.choice(files)))
         width, height = WIDTH_PX, round(WIDTH_PX / rng.choice(ASPECTS))
-        street = cv2.resize(street, (width, height), interpolation=cv2.INTER_AREA)
+        street = np.asarray(cv2.resize(street, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         yield number, composed(np.asarray(street[:, ::-1] if rng.random() < 0.5 else street, np.uint8), cut_outs, rng)
 
 
