@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from models.stalls.blend import read_image
 from vision.detections import Detections
 from vision.metrics import Truth, average_precision, matched
 from vision.postprocess import suppressed
@@ -139,7 +140,7 @@ def sheet(rows: Sequence[dict[str, Any]], data: Path, threshold: float) -> NDArr
     shown = [*(r for r in rows if r["truth"]), *alarms[:18]]
     tiles = []
     for row in shown:
-        image = cv2.imread(str(data / "images" / f"{row['name']}.jpg"))
+        image = read_image(str(data / "images" / f"{row['name']}.jpg"))
         for box in row["truth"]:
             cv2.rectangle(image, *_corners(box), (255, 255, 255), 3)
         found = detections(row)

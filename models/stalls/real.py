@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from models.stalls.blend import Image
+from models.stalls.blend import Image, read_image
 from models.stalls.compose import Scene, write
 from models.stalls.street import Box, clipped, hidden_share
 
@@ -91,9 +91,8 @@ def mixed(onto: Scene, source: Image, box: Box, rng: random.Random) -> None:
     patch = source[int(y1) : int(y2), int(x1) : int(x2)]
     if min(patch.shape[:2]) < 8:
         return
-    patch = cv2.resize(
-        patch, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    )
+    how = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
+    patch = np.asarray(cv2.resize(patch, None, fx=factor, fy=factor, interpolation=how), np.uint8)
     horizon = HORIZON * height
     foot = horizon + max(box[3] / source.shape[0] * height - horizon, 4.0) * factor
     inner = ((box[0] - x1) * factor, (box[1] - y1) * factor, (box[2] - x1) * factor, (box[3] - y1) * factor)
@@ -125,7 +124,7 @@ def _fade_in(onto: Scene, patch: Image, left: int, top: int) -> None:
 
 def read_scene(one: Real) -> Scene:
     """A picture at the width that is learned from, and its boxes in pixels."""
-    image = cv2.imread(str(one.path))
+    image = read_image(str(one.path))
     height = round(image.shape[0] * WIDTH_PX / image.shape[1])
     image = np.asarray(cv2.resize(image, (WIDTH_PX, height), interpolation=cv2.INTER_AREA), np.uint8)
     scale = (WIDTH_PX, height, WIDTH_PX, height)
