@@ -17,15 +17,20 @@ from ingest.rejected import Rejected
 from jiexun.report import console
 from models.card import Card
 from models.taxonomy import Taxonomy
+from vision.detections import Detections
 from vision.detector import Detector
 from vision.draw import draw
 from vision.evaluate import evaluate
 from vision.reporting import found
+from vision.sight import answering
 
 
-def detect_pictures(images: Sequence[Path], folder: Path | None, card: Card, engine: str, *, json: bool) -> None:
-    """Run the detector on pictures, print what it found, and draw it. Unreadable pictures are listed."""
-    detector = Detector(card, engine=engine)
+def detect_pictures(
+    images: Sequence[Path], folder: Path | None, cards: Sequence[Card], engine: str, *, json: bool
+) -> None:
+    """Run the detectors on pictures, print what it found, and draw it. Unreadable pictures are listed."""
+    kinds = answering(cards)
+    detectors = [Detector(card, engine=engine) for card in cards]
     pictures: list[dict[str, Any]] = []
     rejected: list[Rejected] = []
     for path in images:
@@ -34,24 +39,35 @@ def detect_pictures(images: Sequence[Path], folder: Path | None, card: Card, eng
         except OSError as error:
             rejected.append(Rejected(error.strerror or str(error), file=str(path)))
             continue
-        (result,) = detector.detect_jpegs([data])
-        if isinstance(result, ValueError):
-            rejected.append(Rejected(str(result), file=str(path)))
+        results = [detector.detect_jpegs([data])[0] for detector in detectors]
+        unreadable = next((one for one in results if isinstance(one, ValueError)), None)
+        if unreadable is not None:
+            rejected.append(Rejected(str(unreadable), file=str(path)))
             continue
+        told = [
+            (one, card, own)
+            for one, card, own in zip(results, cards, kinds, strict=True)
+            if not isinstance(one, ValueError)
+        ]
         things = [
             {"kind": f.kind, "confidence": round(f.confidence, 4), "box_xyxy": [round(v, 1) for v in f.box_xyxy]}
-            for f in found(result, card)
+            for one, card, own in told
+            for f in found(one, card)
+            if f.kind in own
         ]
         pictures.append({"file": str(path), "detections": things})
         if folder is not None:
-            _write(folder, path, draw(_decoded(data), result, card.classes))
+            image = _decoded(data)
+            for one, card, own in told:
+                image = draw(image, _of(one, card, own), card.classes)
+            _write(folder, path, image)
     _print_detections(pictures, rejected)
     if json:
         print(
             one_line(
                 {
-                    "model": detector.version,
-                    "engine": detector.provider,
+                    "model": " + ".join(detector.version for detector in detectors),
+                    "engine": detectors[0].provider,
                     "pictures": pictures,
                     "rejected": [r.document() for r in rejected],
                 }
@@ -73,6 +89,10 @@ def evaluate_data(data: Path, split: str, model: Card | None, engine: str, *, js
     _print_evaluation(result)
     if json:
         print(one_line(result))
+
+
+def _of(result: Detections, card: Card, kinds: Sequence[str]) -> Detections:
+    return result[np.isin(result.label, [card.classes.index(kind) for kind in kinds])]
 
 
 def _decoded(data: bytes) -> Any:

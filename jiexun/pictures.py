@@ -32,8 +32,9 @@ def detect(
         jiexun detect street/*.jpg --model yolox_s.onnx --names coco.names
     """
     with explained() as settings:
-        card = open_card(model or settings.model, family=family, names=names)
-        detect_pictures(images, draw, card, engine or settings.engine, json=json)
+        named = (model,) if model else settings.models
+        cards = [open_card(one, family=family, names=names) for one in named]
+        detect_pictures(images, draw, cards, engine or settings.engine, json=json)
 
 
 def evaluate(

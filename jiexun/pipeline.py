@@ -21,12 +21,11 @@ from jiexun.privacy import gate
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import Camera
-from vision.detector import Detector
 from vision.evidence import EvidenceMaker
 from vision.foreign import open_card
 from vision.pictures import EvidenceStore
 from vision.reel import Output
-from vision.reporting import reporter
+from vision.sight import open_sight
 from vision.sighting import enveloped
 from vision.worker import Dropped, Worker
 
@@ -76,15 +75,12 @@ class Embedded:
         evidence: EvidenceStore,
     ) -> None:
         taxonomy = Taxonomy.read()
-        card = open_card(settings.model)
         self._batch = settings.batch
         self._maker = EvidenceMaker(evidence, gate(settings))
         self._cameras = cameras
         self._health = Health()
-        detector = Detector(card, engine=settings.engine)
-        self._worker = Worker(
-            reporter(detector, card), cameras, taxonomy, self._maker, model=detector.version, recall=card.recall
-        )
+        seeing = open_sight([open_card(model) for model in settings.models], settings.engine)
+        self._worker = Worker(seeing.detect, cameras, taxonomy, self._maker, model=seeing.model, recall=seeing.recall)
         self.store = store
         self.engine = Engine(areas, taxonomy)
         self.dispatcher = Dispatcher(self.engine, store)

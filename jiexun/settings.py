@@ -20,6 +20,7 @@ class Settings:
 
     data: Path = Path("jiexun-data")  # where runs keep their store, evidence and rejected inputs
     model: str = "streetscape-v1"
+    also: str = ""  # further models that look at every frame, "stalls-v1,…"; empty: none
     engine: str = "auto"  # what runs the model: see `jiexun doctor`
     timezone: ZoneInfo = CHINA  # of camera clocks that do not say
     every_m: float = 4.0  # one frame per so many metres of travel
@@ -61,6 +62,11 @@ class Settings:
     kafka_key_password: str = field(default="", repr=False)
     kafka_session_s: float = 10.0  # a worker silent for so long has its frames given to others
     kafka_max_poll_s: float = 300.0  # and so has one that is busy with a batch for so long
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model that looks at a frame, the main one first."""
+        return (self.model, *(name.strip() for name in self.also.split(",") if name.strip()))
 
     def cluster(self, servers: str | None = None) -> Cluster:
         """The Kafka to use: `servers` when given, else the setting's. Raises ValueError when neither is."""

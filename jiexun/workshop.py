@@ -15,11 +15,10 @@ from jiexun.privacy import gate
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
 from vision.camera import DEFAULT_CAMERAS, read_cameras
-from vision.detector import Detector
 from vision.evidence import EvidenceMaker
 from vision.foreign import open_card
 from vision.pictures import EvidenceStore, PatientEvidence
-from vision.reporting import reporter
+from vision.sight import open_sight
 from vision.stream import FrameLoop
 from vision.worker import Worker
 
@@ -60,11 +59,10 @@ def open_worker(
     hold: timedelta,
 ) -> FrameLoop:
     """The loop, its model loaded and warm. Raises ModelUnusable, or ValueError for a wrong cameras.toml."""
-    card = open_card(settings.model)
-    detector = Detector(card, engine=settings.engine)
+    seeing = open_sight([open_card(model) for model in settings.models], settings.engine)
     known = dict(DEFAULT_CAMERAS) if cameras is None else read_cameras(cameras)
     maker = EvidenceMaker(PatientEvidence(_Told(evidence, patient.over), patient), gate(settings))
-    worker = Worker(reporter(detector, card), known, Taxonomy.read(), maker, model=detector.version, recall=card.recall)
+    worker = Worker(seeing.detect, known, Taxonomy.read(), maker, model=seeing.model, recall=seeing.recall)
     return FrameLoop(
         reader,
         worker,

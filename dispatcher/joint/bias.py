@@ -176,7 +176,9 @@ def fit(window: Window, used: np.ndarray, error: Floats, noise: Floats) -> Fit:
 
 def matrices(covariances: Sequence[tuple[float, float, float]]) -> Floats:
     """(N, 2, 2) of N triples."""
-    return np.array(covariances, np.float64).reshape(-1, 3).take((0, 1, 1, 2), 1).reshape(-1, 2, 2)
+    triples = np.array(covariances, np.float64).reshape(-1, 3)
+    square: Floats = triples[:, (0, 1, 1, 2)].reshape(-1, 2, 2)
+    return square
 
 
 def blocks(square: Floats) -> Floats:
