@@ -176,9 +176,7 @@ def fit(window: Window, used: np.ndarray, error: Floats, noise: Floats) -> Fit:
 
 def matrices(covariances: Sequence[tuple[float, float, float]]) -> Floats:
     """(N, 2, 2) of N triples."""
-    triples = np.array(covariances, np.float64).reshape(-1, 3)
-    square: Floats = triples[:, (0, 1, 1, 2)].reshape(-1, 2, 2)
-    return square
+    return np.array(covariances, np.float64).reshape(-1, 3).take((0, 1, 1, 2), 1).reshape(-1, 2, 2)
 
 
 def blocks(square: Floats) -> Floats:
@@ -188,4 +186,4 @@ def blocks(square: Floats) -> Floats:
 
 
 def _columns(used: np.ndarray) -> np.ndarray:
-    return (2 * used[:, None] + PAIR).reshape(-1)
+    return np.asarray((2 * used[:, None] + PAIR).reshape(-1))
