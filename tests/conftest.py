@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 from browsing import chromium, screenshots  # noqa: F401  # fixtures
+from compiled import compiled_once  # noqa: F401  # fixtures
 from hypothesis import settings
 from keys import PRIVACY_KEY
-from nets import compiled_once  # noqa: F401  # fixtures
 from postgres import (  # noqa: F401  # fixtures
     empty_url,
     postgresql,

@@ -1,60 +1,40 @@
-"""Bystanders: people and vehicles of a street picture, and which heads must be covered where no face was found."""
+"""Bystanders: people and vehicles of a street picture, and what of them must be covered."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from vision.detections import Detections
 from vision.faces import FaceFinder
-from vision.plates import PlateFinder
-from vision.postprocess import suppressed
-from vision.regions import MARGIN, PRIVACY, Boxes, Image, Net, none, released
+from vision.plates import PlateFinder, unseen
+from vision.regions import MARGIN, PRIVACY, Boxes, Image, fitted
+from vision.yolonet import YoloNet
 
-SIZE = 640  # of the net's input, square
-SAME = 0.6  # overlap from which two boxes are one person, or one vehicle
-PERSON, CAR, BUS, TRUCK = 0, 2, 5, 7  # of COCO
-VEHICLES = (CAR, BUS, TRUCK)
-SMALLEST_PX = 24  # of a vehicle's width: smaller ones have no plate that can be read
-HEAD_PX = 40  # of a person's height: smaller ones have no face that can be told
-UPRIGHT = 1.5  # height to width of a person who is seen whole; of others only the upper part is
-HEAD = (0.5, 0.2)  # of an upright person's box: width and height of what holds the head
-BUST = (0.7, 0.4)  # and of one who is seen in part
+PERSON, MOTORCYCLE = 0, 3  # of COCO's classes; all but people that the card names are vehicles
+VEHICLE = 0.4  # score of a vehicle that is covered where its plate must be
+HEAD_PX = 50  # of a person's height: smaller ones have no face that can be told
+HEAD = (0.65, 0.2, 0.6)  # height of what holds the head: of the person's width; but of the height, least and most
+ABOVE = 0.03  # of a person's height: so much of the head may lie above the box
+WITHIN = 0.8  # of a box inside a larger one: it need not be covered twice
 
 
 class Bodies:
-    """YOLOv8n, trained on COCO: people and vehicles."""
+    """YOLO26n, trained on COCO: people and vehicles."""
 
     def __init__(self, folder: Path = PRIVACY / "bodies") -> None:
         """Load the model that the folder's card.toml names; raises PrivacyUnavailable."""
-        card, data = released(folder, "detector of people and vehicles")
-        self._net = Net(data, "detector of people and vehicles")
-        self._score = float(card["score"])
+        self._net = YoloNet(folder, "detector of people and vehicles")
 
-    def __call__(self, image: Image) -> tuple[Boxes, Boxes]:
+    def __call__(self, image: Image) -> tuple[Detections, Detections]:
         """People, vehicles. Raises PrivacyUnavailable."""
-        scale = SIZE / max(image.shape[:2])
-        wide, high = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
-        canvas = np.full((SIZE, SIZE, 3), 114, np.uint8)
-        canvas[:high, :wide] = cv2.resize(image, (wide, high), interpolation=cv2.INTER_LINEAR)
-        batch = (canvas[:, :, ::-1].transpose(2, 0, 1)[None] / 255).astype(np.float32)
-        rows = self._net.run(batch)[0][0].T  # x, y, w, h, a score a class
-        kinds = rows[:, 4:]
-        person = kinds[:, PERSON]
-        vehicle = kinds[:, VEHICLES].max(axis=1)
-        return tuple(self._boxes(rows, score, scale) for score in (person, vehicle))  # type: ignore[return-value]
-
-    def _boxes(self, rows: Boxes, score: Boxes, scale: float) -> Boxes:
-        keep = score >= self._score
-        middle, half = rows[keep, :2], rows[keep, 2:4] / 2
-        boxes = (np.hstack([middle - half, middle + half]) / scale).astype(np.float32)
-        return suppressed(Detections(boxes, score[keep], np.zeros(len(boxes), np.int64)), SAME).xyxy
+        found = self._net(image)
+        return found[found.label == PERSON], found[found.label != PERSON]
 
 
 class StreetFinder:
-    """Faces, plates, and the heads of people of whom no face was found."""
+    """Faces, heads, plates, and where a near vehicle's plate must be when none is found."""
 
     def __init__(self) -> None:
         """Load every model; raises PrivacyUnavailable when one of them is not there."""
@@ -64,27 +44,38 @@ class StreetFinder:
         """One box per region. Raises PrivacyUnavailable."""
         faces = self._faces(image)
         people, vehicles = self._bodies(image)
-        plates = self._plates(image, vehicles[vehicles[:, 2] - vehicles[:, 0] >= SMALLEST_PX])
-        return np.vstack([none(), faces, plates, heads(people, faces)]).astype(np.float32)
+        plates = self._plates(image, vehicles.xyxy)
+        sure = vehicles[(vehicles.score >= VEHICLE) & (vehicles.label != MOTORCYCLE)].xyxy
+        places = unseen(sure, plates, fitted(image)[1])
+        return once(np.vstack([faces, plates, shrunk(heads(people.xyxy)), shrunk(places)]))
 
 
-def heads(people: Boxes, faces: Boxes) -> Boxes:
-    """Where the heads of people are of whom no face was found: upper middle, faceless from behind as well."""
-    regions = [head(box) for box in people.tolist() if box[3] - box[1] >= HEAD_PX]
-    middles = (faces[:, :2] + faces[:, 2:]) / 2
-    bare = [region for region in regions if not ((middles > region[:2]) & (middles < region[2:])).all(axis=1).any()]
-    return np.array([shrunk(region) for region in bare], np.float32).reshape(-1, 4)
+def heads(people: Boxes) -> Boxes:
+    """The region of each person's box that holds the head: its upper part, over the whole width.
+
+    People bend, turn and stretch their arms: the head is as often beside the middle as in it. It is a fifth of the
+    height of a person who is seen whole; of one who is cut off by something, the width says how large it is.
+    """
+    wide, high = (people[:, 2:] - people[:, :2]).T
+    deep = np.clip(HEAD[0] * wide, HEAD[1] * high, HEAD[2] * high)
+    top = people[:, 1]
+    regions = np.column_stack([people[:, 0], top - ABOVE * high, people[:, 2], top + deep])
+    return np.asarray(regions[high >= HEAD_PX], np.float32)
 
 
-def head(person: list[float]) -> np.ndarray:
-    """The region of a person's box that holds the head."""
-    x1, y1, x2, y2 = person
-    wide, high = HEAD if y2 - y1 >= UPRIGHT * (x2 - x1) else BUST
-    middle, half = (x1 + x2) / 2, wide * (x2 - x1) / 2
-    return np.array([middle - half, y1, middle + half, y1 + high * (y2 - y1)])
+def shrunk(regions: Boxes) -> Boxes:
+    """The boxes that become the regions when MARGIN is added on each side."""
+    loss = np.tile((regions[:, 2:] - regions[:, :2]) * MARGIN / (1 + 2 * MARGIN), 2)
+    return np.asarray(regions + loss * np.array([1, 1, -1, -1]), np.float32)
 
 
-def shrunk(region: np.ndarray) -> np.ndarray:
-    """The box that becomes the region when MARGIN is added on each side."""
-    loss = (region[2:] - region[:2]) * MARGIN / (1 + 2 * MARGIN)
-    return np.concatenate([region[:2] + loss, region[2:] - loss])
+def once(boxes: Boxes) -> Boxes:
+    """Without boxes that lie in a larger one: what is covered need not be covered again. The largest first."""
+    size = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    kept: list[int] = []
+    for number in np.argsort(-size, kind="stable").tolist():
+        box, larger = boxes[number], boxes[kept]
+        sides = np.minimum(box[2:], larger[:, 2:]) - np.maximum(box[:2], larger[:, :2])
+        if not (np.prod(np.maximum(sides, 0), axis=1) >= WITHIN * size[number]).any():
+            kept.append(number)
+    return boxes[kept]

@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from models.card import MODELS, ModelUnusable, checked_bytes
 
 PRIVACY = MODELS / "privacy"
-MARGIN = 0.25  # what is covered reaches beyond its box by about this fraction of its size: hair, ears, chin
+MARGIN = 0.35  # what is covered reaches beyond its box by about this fraction of its size: hair, ears, chin
 EVIDENCE_PX = 1280  # longest side of stored evidence
 
+Floats = NDArray[np.float32]
 Image = NDArray[np.uint8]  # (H, W, 3), BGR
 Boxes = NDArray[np.float32]  # (N, 4) x1, y1, x2, y2 in pixels
 
@@ -31,10 +32,6 @@ class Finder(Protocol):
     def __call__(self, image: Image) -> Boxes:
         """One box per region. Raises PrivacyUnavailable."""
         ...
-
-
-def none() -> Boxes:
-    return np.zeros((0, 4), np.float32)
 
 
 def fitted(image: Image, longest_px: int = EVIDENCE_PX) -> tuple[Image, float]:
