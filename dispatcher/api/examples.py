@@ -8,7 +8,7 @@ from typing import Any
 
 ANSWERS: dict[str, Any] = json.loads((Path(__file__).parent / "examples.json").read_text(encoding="utf8"))
 ASKED: dict[str, Any] = {
-    "POST /api/signin": {"login": "li.ming", "password": "four-words-of-my-own"},
+    "POST /api/signin": {"login": "li.ming", "password": "four-words-of-my-own"},  # nosec B105
     "POST /api/password": {"old": "four-words-of-my-own", "new": "four-other-words-of-mine"},
     "POST /api/cases/{id}/actions": {"act": "hand-back", "reason": "不在本社区范围"},
 }
