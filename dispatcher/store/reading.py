@@ -10,25 +10,26 @@ from sqlalchemy import Connection, Table, and_, func, select
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.store import shelf, tables, tally
 from dispatcher.store.bulk import rows_with
-from dispatcher.store.due import dues
+from dispatcher.store.due import WORK, due_of, dues
 from dispatcher.store.project import stored_event
 from dispatcher.store.rows import CaseFilter, Due, Listing, StoredCase, StoredEvent, Summary
 from dispatcher.store.seen_by import areas_of, cases_in, visible
 from dispatcher.store.work import input_lines
+from dispatcher.store.work_tables import work
 
 
 def listing(connection: Connection, where: CaseFilter, log: str) -> Listing:
     """The cases that match, the last raised first. `log` is the name of the log, which never changes."""
     page = shelf.page(connection, where)
-    found = rows_with(connection, select(tables.cases), tables.cases.c.raised, page.raised)
+    together = tables.cases.outerjoin(work, work.c.case == tables.cases.c.id)
+    found = rows_with(connection, select(tables.cases, *WORK).select_from(together), tables.cases.c.raised, page.raised)
     rows = sorted(found, key=lambda row: row.raised, reverse=True)
-    due = dues(connection, [row.id for row in rows])
     return Listing(
         log=log,
         seq=last_event(connection),
         total=page.total,
         more=page.more,
-        cases=[_stored_case(row, due[row.id]) for row in rows],
+        cases=[_stored_case(row, due_of(row)) for row in rows],
         below=page.below,
     )
 
