@@ -89,7 +89,7 @@ class Engine:
         self._read[action.id] = None
         episode = next(episode for episode in place.episodes if episode.id == action.case)
         if action.into is not None:
-            self._merge(place, episode, action)
+            self._merge(place, episode, action, action.into)
         elif action.part is not None:
             self._split(place, episode, action, action.part)
         else:
@@ -236,12 +236,12 @@ class Engine:
 
     # What a person said is one, or is not
 
-    def _merge(self, place: Place, episode: Episode, action: Action) -> None:
+    def _merge(self, place: Place, episode: Episode, action: Action, into: str) -> None:
         """The sightings go on in another case, and what is seen at either spot from now on is of that one."""
-        other = self._place_of.get(action.into or "")
+        other = self._place_of.get(into)
         if other is None:
             return
-        kept = next(found for found in other.episodes if found.id == action.into)
+        kept = next(found for found in other.episodes if found.id == into)
         other.parts += [kept.position, episode.position, *place.parts]
         kept.join(episode, self._owners)
         kept.refresh(other.kind)
