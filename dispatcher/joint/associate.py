@@ -21,6 +21,7 @@ GHOSTS_PER_M2 = 1e-5  # density at which a pass reports ghosts that look like a 
 OBJECT_GHOSTS_PER_M2 = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
 NEW_PER_M2 = 5e-5  # density at which a pass reports things that nobody knows yet ...
 UNKNOWN_PER_M2 = 6e-4  # ... and permanent ones where no pass looked before; each that did leaves half of them unknown
+NEW_BIN_PER_M2 = 5e-6  # density at which a pass reports an overflowing bin that no pass saw before
 FLOOR_M = 0.5  # 1 sigma, each axis, beside what the covariances claim
 FLOOR_M2 = FLOOR_M**2
 FARTHEST_M = 40.0  # however vague the positions, things farther apart than this are never taken for one
@@ -123,6 +124,8 @@ def _candidates(seen: Seen, known: Sequence[Thing], window: Window, n: int, fres
         likely = -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI
         if likely > fresh - 8.0 or thing is seen.thing:
             prior = thing.prior
+            if thing.plain:
+                prior += thing.as_reported(seen.at, disordered=not plain)
             spread = own[0] + covariance[0] + FLOOR_M2, own[1] + covariance[1], own[2] + covariance[2] + FLOOR_M2
             found.append((-likely - prior, thing.number, thing, (east, north), spread, prior))
     return found
@@ -225,7 +228,7 @@ def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: lis
             out[i] = held[i]
             done.add(i)
         if i in done and seen.thing is not None:
-            taken.add((seen.sighting.pass_id, seen.thing.number))
+            taken.add((seen.look, seen.thing.number))
     inside = {id(seen) for seen in window.seens}
     gain = likely - pairs.new[pairs.i]
     order = np.argsort(-gain, kind="stable").tolist()
@@ -242,17 +245,17 @@ def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: lis
             if i in done:
                 continue
             seen = window.seens[i]
-            if price == 0.0 and ((seen.sighting.pass_id, thing.number) in taken or _elsewhere(seen, thing, inside)):
+            if price == 0.0 and ((seen.look, thing.number) in taken or _elsewhere(seen, thing, inside)):
                 continue
             out[i] = p
             done.add(i)
-            taken.add((seen.sighting.pass_id, thing.number))
+            taken.add((seen.look, thing.number))
     return out
 
 
 def _elsewhere(seen: Seen, thing: Thing, inside: set[int]) -> bool:
     """True when a sighting of the same pass, but not of the window, is of the thing already."""
-    others = thing.passes.get(seen.sighting.pass_id)
+    others = thing.passes.get(seen.look)
     return others is not None and any(id(other) not in inside for other in others)
 
 
@@ -297,7 +300,7 @@ def _fitted(window: Window, pairs: Pairs, pair: list[int]) -> Fit:
 
 def _score(window: Window, pairs: Pairs, pair: list[int], curve: Fit) -> float:
     chosen = [p for p in pair if p >= 0]
-    once = {(window.seens[i].sighting.pass_id, pairs.things[p].number) for i, p in enumerate(pair) if p >= 0}
+    once = {(window.seens[i].look, pairs.things[p].number) for i, p in enumerate(pair) if p >= 0}
     prior = float(pairs.prior[chosen].sum()) + (len(chosen) - len(once)) * TWICE
     new = sum(float(pairs.new[i]) for i, p in enumerate(pair) if p < 0)
     return curve.log_likelihood + prior + new
@@ -310,8 +313,8 @@ def noise_of(pairs: Pairs, solution: Solution) -> Floats:
 
 def beside(seen: Seen, thing: Thing) -> bool:
     """True when a sighting stands beside others of its own pass, as one disorder with them."""
-    others = thing.passes.get(seen.sighting.pass_id, ())
-    spots = [_apart(seen, other) for other in others if other is not seen]
+    others = thing.passes.get(seen.look, ())
+    spots = [apart(seen, other) for other in others if other is not seen]
     if not spots:
         return False
     middle = (sum(e for e, _ in spots) / len(spots), sum(n for _, n in spots) / len(spots))
@@ -320,7 +323,7 @@ def beside(seen: Seen, thing: Thing) -> bool:
 
 def relative(seen: Seen, other: Seen) -> float:
     """Log density of two sightings of one run being of one thing: their vehicle's error hardly differs."""
-    east, north = _apart(seen, other)
+    east, north = apart(seen, other)
     floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
     drift = 2.0 * (1.0 - math.exp(-math.hypot(east, north) / 400.0 - abs(seen.at - other.at) / 900.0))
     a, b, c = seen.root
@@ -330,10 +333,10 @@ def relative(seen: Seen, other: Seen) -> float:
 
 def apart_m(a: Seen, b: Seen) -> float:
     """How far apart two sightings were reported."""
-    return math.hypot(*_apart(a, b))
+    return math.hypot(*apart(a, b))
 
 
-def _apart(seen: Seen, other: Seen) -> tuple[float, float]:
+def apart(seen: Seen, other: Seen) -> tuple[float, float]:
     per_lat, per_lon = M_PER_DEG_LAT, M_PER_DEG_LAT * math.cos(math.radians(seen.sighting.lat))
     return (
         (seen.sighting.lon - other.sighting.lon) * per_lon,

@@ -68,6 +68,8 @@ class Atlas(Kin):
     def place(self, seen: Seen) -> dict[int, Thing]:
         """Find what a new sighting is of. Returns the things that changed."""
         self.fleet.add(seen)
+        if seen.sighting.matter is None:
+            self.plain[seen.key] = True
         touched: dict[int, Thing] = {}
         if self._identify is None and self._stray(seen):
             self._move(seen, self._new(seen), touched)
@@ -106,7 +108,7 @@ class Atlas(Kin):
             if likely[order[0]] - max(rivals) < CLEAR:
                 return False
             choice = int(mine[order[0]])
-            if seen.sighting.pass_id in pairs.things[choice].passes:
+            if seen.look in pairs.things[choice].passes:
                 return False
         self._assign(seen, None if choice is None else pairs.things[choice], touched)
         if choice is not None:
@@ -238,7 +240,7 @@ class Atlas(Kin):
             if beside(seen, thing):
                 likely = 0.0
             elif thing.without(seen.run) is None:
-                price = TWICE if seen.sighting.pass_id in thing.passes else 0.0
+                price = TWICE if seen.look in thing.passes else 0.0
                 least = max(least, LOG_NEIGHBOUR) if price < 0.0 else least
                 likely = max(relative(seen, other) for other in mates) + price + math.log(thing.believed)
             else:
@@ -253,7 +255,7 @@ class Atlas(Kin):
             return
         movers = [seen]
         if before is not None:  # those that stand beside it in one bank go with it
-            mates = before.passes.get(seen.sighting.pass_id, [])
+            mates = before.passes.get(seen.look, [])
             movers = list(mates) if mates and mates[0] is seen else [seen]
             for mover in movers:
                 before.remove(mover)
@@ -319,7 +321,7 @@ class Atlas(Kin):
         dlat, dlon = lat - seen.lat, lon - seen.lon
         seen.lat, seen.lon, seen.covariance = lat, lon, covariance
         assert seen.thing is not None  # only placed sightings are shifted
-        for mate in seen.thing.passes.get(seen.sighting.pass_id, ()):
+        for mate in seen.thing.passes.get(seen.look, ()):
             if mate is not seen:
                 mate.lat, mate.lon, mate.covariance = mate.lat + dlat, mate.lon + dlon, covariance
 

@@ -29,9 +29,12 @@ LIFETIME = {  # how long a disorder lies, on average, when nobody tells the offi
 }
 DEFAULT_LIFETIME = timedelta(hours=24)
 CONFUSER_LIFETIME = timedelta(days=7)
+FIRST_LEARNT = 20.0  # first reports after which half of what they teach is believed
+FIRST_AT_LEAST = 0.1  # odds that a first report is right, beside those of any report
 GHOSTS = 0.97  # of what a first look saw that is no disorder, the part that no later look will see again
-AGAIN = 0.8  # a further sighting's evidence, as a part of the first one's: errors at one place go together
-FROM_NOTHING = 0.02  # chance of a false alarm at a given bare spot, beside that of a report of what is there
+AGREES = 0.5  # a further report's evidence beside that of the surest: errors at one place go together
+FROM_NOTHING = 0.015  # chance of a false alarm at a given bare spot, beside that of a report of what is there
+UNSURE = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
 FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
 HIDES = timedelta(hours=1000)  # how long until something parks in front
 HIDDEN = timedelta(hours=5)  # how long it stays
@@ -61,25 +64,38 @@ class Belief:
     hidden: float
     fake: float
     nothing: float
+    surest: float  # log odds of the surest report so far
+    odds: float  # that a first report is right, beside those of any report
 
     @classmethod
-    def first(cls, seen: float) -> Belief:
-        p = _bounded(seen)
-        return cls(p, 0.0, (1 - p) * (1 - GHOSTS), (1 - p) * GHOSTS)
+    def first(cls, seen: float, odds: float = 1.0) -> Belief:
+        p = discounted(seen, odds)
+        return cls(p, 0.0, (1 - p) * (1 - GHOSTS), (1 - p) * GHOSTS, _logit(seen), odds)
+
+    def _agrees(self, seen: float) -> float:
+        """What a further report says for a disorder against what fools the detector, as a ratio of at least 1.
+
+        Errors at one place go together: a report that is less sure than one before says little of what it is.
+        """
+        odds = _logit(seen)
+        gain = max(0.0, odds - self.surest) + AGREES * max(0.0, min(odds, self.surest))
+        self.surest = max(self.surest, odds)
+        return math.exp(gain)
 
     def _begin(self, weight: float, seen: float) -> None:
         """Where nothing was, a sighting is what a first one is: a ghost, or something new."""
-        self.real += weight * seen
-        self.fake += weight * (1 - seen) * (1 - GHOSTS)
-        self.nothing = weight * (1 - seen) * GHOSTS
+        p = discounted(seen, self.odds)
+        self.real += weight * p
+        self.fake += weight * (1 - p) * (1 - GHOSTS)
+        self.nothing = weight * (1 - p) * GHOSTS
 
     @property
     def p(self) -> float:
         """Probability that the disorder is there."""
         return _bounded(self.real + self.hidden)
 
-    def look(self, look: Look, since: timedelta, kind: str) -> None:
-        """Move on in time, then weigh a look."""
+    def pass_by(self, since: timedelta, kind: str) -> None:
+        """Move on in time: some of what was there has gone, something may have parked in front."""
         since = max(since, timedelta(0))
         stays = math.exp(-(since / LIFETIME.get(kind, DEFAULT_LIFETIME)))
         fools = math.exp(-(since / CONFUSER_LIFETIME))
@@ -89,31 +105,78 @@ class Belief:
         self.hidden = there * far + (self.hidden * stays - there * far) * mixed
         self.real = there - self.hidden
         self.fake *= fools
+
+    @property
+    def anew(self) -> bool:
+        """Whether a report that comes now is likelier of something new than of what was there before."""
+        return self.real + FROM_NOTHING * self.hidden < FROM_NOTHING * self.nothing
+
+    def look(self, look: Look) -> None:
+        """Weigh a look."""
         if look.seen is None:
             d = min(look.detectable, MOST_DETECTABLE)
             self.real, self.fake = self.real * (1 - d), self.fake * (1 - FOOLED * d)
         else:
             seen = _bounded(look.seen)
-            ratio = (seen / (1 - seen)) ** AGAIN
+            ratio = self._agrees(seen)
             self.real, self.fake = self.real * ratio / (1 + ratio), self.fake / (1 + ratio)
-            self.hidden *= FROM_NOTHING
-            self._begin(self.nothing * FROM_NOTHING, seen)
+            alarm = FROM_NOTHING * max(1.0, UNSURE * (1 - seen) / seen)
+            self.hidden *= alarm
+            self._begin(self.nothing * alarm, seen)
         total = self.real + self.hidden + self.fake + self.nothing
         self.real, self.hidden = self.real / total, self.hidden / total
         self.fake, self.nothing = self.fake / total, self.nothing / total
 
 
-def believe(looks: Sequence[Look], kind: str) -> list[float]:
+def believe(looks: Sequence[Look], kind: str, odds: float = 1.0) -> list[float]:
     """Belief right after each look, in order of time. The first look must have seen the thing."""
     beliefs: list[float] = []
     belief = None
     for i, look in enumerate(looks):
         if belief is None:
-            belief = Belief.first(look.seen or 0.0)
+            belief = Belief.first(look.seen or 0.0, odds)
         else:
-            belief.look(look, look.at - looks[i - 1].at, kind)
+            belief.pass_by(look.at - looks[i - 1].at, kind)
+            belief.look(look)
         beliefs.append(belief.p)
     return beliefs
+
+
+def discounted(seen: float, odds: float) -> float:
+    """Probability that a report of something that nobody saw before is of a disorder."""
+    all_odds = odds * _bounded(seen) / (1 - _bounded(seen))
+    return all_odds / (1 + all_odds)
+
+
+@dataclass(slots=True)
+class Firsts:
+    """How far first reports are to be believed, as what became of them teaches.
+
+    A confidence is right on average over all reports. What is there is reported by one pass after the other, a ghost
+    once: so of the first reports fewer are right, how many fewer depends on how often a street is looked at.
+    """
+
+    right: float = FIRST_LEARNT
+    wrong: float = FIRST_LEARNT
+    claimed_right: float = FIRST_LEARNT  # by their confidences
+    claimed_wrong: float = FIRST_LEARNT
+
+    @property
+    def odds(self) -> float:
+        """Beside those of any report; at most 1."""
+        found = self.right / self.wrong / (self.claimed_right / self.claimed_wrong)
+        return min(1.0, max(FIRST_AT_LEAST, found))
+
+    def learn(self, seen: float, *, right: bool) -> None:
+        """Another pass saw it too; or none did, until it was given up."""
+        seen = _bounded(seen)
+        self.right, self.wrong = self.right + right, self.wrong + (not right)
+        self.claimed_right, self.claimed_wrong = self.claimed_right + seen, self.claimed_wrong + 1 - seen
+
+
+def _logit(p: float) -> float:
+    p = _bounded(p)
+    return math.log(p / (1 - p))
 
 
 def _bounded(p: float) -> float:
@@ -131,13 +194,14 @@ class Episode:
     doubted: bool = False  # belief fell to DISMISSES_AT before it ever opened
 
 
-def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset()) -> list[Episode]:
+def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset(), odds: float = 1.0) -> list[Episode]:
     """Cut the looks at one place, in order of time, into episodes; misses before the first sighting are left out.
 
-    An episode with a pass of `told` is open from there on, whatever its belief: somebody has heard of it.
+    An episode with a pass of `told` is open from there on, whatever its belief: somebody has heard of it. `odds`: how
+    far a first report is to be believed, see `Firsts`.
     """
     found: list[Episode] = []
-    for piece in _pieces(looks, kind, told):
+    for piece in _pieces(looks, kind, told, odds):
         if found and found[-1].closed_at is not None and piece.opened_at is not None:
             clean = sum(look.clean for look in _after_last_seen(found[-1].looks))
             if clean < NEVER_GONE:
@@ -147,7 +211,7 @@ def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset(
     return found
 
 
-def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str]) -> list[Episode]:
+def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float) -> list[Episode]:
     pieces: list[Episode] = []
     belief: Belief | None = None
     clean, passes = 0.0, 0
@@ -161,12 +225,19 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str]) -> list[Epis
             if now is None or now.closed_at is not None:
                 now = Episode([], 0.0)
                 pieces.append(now)
-                belief = Belief.first(look.seen)
+                belief = Belief.first(look.seen, odds)
                 clean, passes = 0.0, 0
             now.doubted = False
         assert belief is not None
         if now.looks:
-            belief.look(look, look.at - now.looks[-1].at, kind)
+            belief.pass_by(look.at - now.looks[-1].at, kind)
+            if look.seen is not None and now.opened_at is not None and belief.anew and clean >= CLEAN_ENOUGH:
+                now.closed_at = now.looks[-1].at  # what came back had gone by then
+                now = Episode([], 0.0)
+                pieces.append(now)
+                belief = Belief.first(look.seen, odds)
+            else:
+                belief.look(look)
         now.looks.append(look)
         now.p = belief.p
         clean, passes = (0.0, 0) if look.seen is not None else (clean + look.clean, passes + 1)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from dispatcher.case import Alert, Case, Share, State
-from dispatcher.joint.belief import Episode, Look, episodes
+from dispatcher.joint.belief import Episode, Firsts, Look, episodes
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.record import Record
-from dispatcher.joint.seen import Seen
+from dispatcher.joint.seen import Seen, pass_of
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.owner import recipients
 from ingest.frame import derived_id
@@ -36,6 +36,7 @@ class Docket:
         self._owners = owners
         self._founded = 0
         self._waiting: list[CaseEvent] = []
+        self.firsts = Firsts()
 
     def review(self, things: Iterable[Thing], *, at: datetime, cause: str, held: Held, areas: int) -> list[CaseEvent]:
         """Bring the cases of things that changed up to what their looks say now, and tell what is new."""
@@ -64,7 +65,7 @@ class Docket:
         told = frozenset(_told_by(record) for record in thing.records if record.told and record.seens)
         out: list[tuple[Record, Episode]] = []
         claimed: set[str] = set()
-        for piece in episodes(looks, _kind(by_pass), told):
+        for piece in episodes(looks, _kind(by_pass), told, self.firsts.odds):
             seens = sorted((s for look in piece.looks for s in by_pass.get(look.pass_id, ())), key=_in_time)
             record = self._claimed(thing, seens, claimed) or self._founded_by(seens)
             claimed.add(record.id)
@@ -151,6 +152,9 @@ class Docket:
         """Move a case to the state its belief asks for, and say what happened."""
         fresh = {s.sighting.pass_id for s in record.seens} - record.passes
         record.passes |= fresh
+        if not record.learnt and (piece.doubted or _agreed(record)):
+            record.learnt = True
+            self.firsts.learn(_trusted(record.seens[0]), right=_agreed(record))
         record.probability = piece.p
         record.thing = thing
         record.last_seens = list(record.seens)
@@ -300,7 +304,8 @@ def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
     if len(in_order) >= PERMANENT:
         looks = [Look(min(s.sighting.seen_at for s in seens), id, None, IN_ORDER) for id, seens in in_order.items()]
     else:
-        looks = [look for id, look in thing.looks.items() if id not in by_pass]
+        saw = {pass_of(id) for id in by_pass}
+        looks = [look for id, look in thing.looks.items() if id not in saw]
     for id, seens in by_pass.items():
         at = min(s.sighting.seen_at for s in seens)
         looks.append(Look(at, id, max(_trusted(s) for s in seens), 1.0))
@@ -328,12 +333,18 @@ def _home(record: Record) -> Thing | None:
 def _told_by(record: Record) -> str:
     """The pass that opened a case; the next that saw it, when that one turned out to have seen something else."""
     since = [s for s in record.seens if record.opened_at is None or s.sighting.seen_at >= record.opened_at]
-    return min(since, key=_in_time).sighting.pass_id if since else record.seens[-1].sighting.pass_id
+    return min(since, key=_in_time).look if since else record.seens[-1].look
 
 
 def _trusted(seen: Seen) -> float:
     """A ghost lasts one frame: what a single frame says is believed less, however sure it claims to be."""
     return min(seen.sighting.confidence, MOST_OF_ONE_FRAME) if seen.sighting.frames == 1 else seen.sighting.confidence
+
+
+def _agreed(record: Record) -> bool:
+    """Whether another pass than the first saw it, and was rather sure."""
+    first = record.seens[0].sighting.pass_id
+    return any(s.sighting.pass_id != first and s.sighting.confidence >= 0.5 for s in record.seens)
 
 
 def _kind(by_pass: dict[str, list[Seen]]) -> str:

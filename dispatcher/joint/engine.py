@@ -6,6 +6,7 @@ silence or by repeating what was told.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +19,7 @@ from dispatcher.joint.case import Anchor, CaseEvent
 from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
+from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import undecided
@@ -30,6 +32,10 @@ from vision.sighting import Covariance, Pass, Sighting
 LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
 AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
 UNKNOWN_BIAS_M = 3.0  # 1 sigma of a vehicle's position error when nothing it saw tells
+TOLD_AT_LAST = 4  # runs that saw a thing, from which on it is told although it may be another one that was
+GONE = 0.0075  # chance that what is seen beside something that is gone is the same, come back
+BEFORE_S, AFTER_S = 3600.0, 6 * 3600.0  # a bin overflows so long before and after it was seen to
+PERHAPS, SURELY = 0.4, 0.85  # chance that it does, by sightings that opened no case, and by those of an open one
 AROUND_S = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
 
 
@@ -232,17 +238,35 @@ class Engine:
     @staticmethod
     def _watch(thing: Thing) -> None:
         last = thing.records[-1] if thing.records else None
-        thing.there = 1.0 if last is None or thing.plain else max(last.probability, 0.03)
+        if thing.plain:
+            thing.disorders = [_span(record) for record in thing.records if record.seens]
+        thing.there = 1.0 if last is None or thing.plain else max(last.probability, GONE)
 
     def _undecided(self, thing: Thing) -> bool:
-        """True while a thing may be another one whose case is open."""
+        """True while a thing may be another one whose case was open when it was last seen."""
+        if len(thing.runs) >= TOLD_AT_LAST:
+            return False
+        last = max(seen.at for seen in thing.seens)
         return any(
-            any(record.state is State.OPEN for record in other.records) and undecided(thing, other)
+            any(_stood(record, last) for record in other.records) and undecided(thing, other)
             for other in self._atlas.neighbours(thing)
         )
 
     def _owners(self, version: int, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
         return owners(self._areas[version], lat, lon, covariance)
+
+
+def _span(record: Record) -> tuple[float, float, float]:
+    """From when until when a bin overflows by one of its cases, and how likely that is."""
+    first, last = record.seens[0].at, record.seens[-1].at
+    if not record.told:
+        return first - BEFORE_S, last + AFTER_S, PERHAPS
+    return first - BEFORE_S, math.inf if record.closed_at is None else record.closed_at.timestamp(), SURELY
+
+
+def _stood(record: Record, at: float) -> bool:
+    """Whether a case that was told was not closed at some time."""
+    return record.told and (record.closed_at is None or record.closed_at.timestamp() >= at)
 
 
 def _kind(thing: Thing) -> str:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from dispatcher.joint.associate import BANK_M, apart_m
+from dispatcher.joint.associate import BANK_M, FLOOR_M
 from dispatcher.joint.map import Map
 from dispatcher.joint.seen import Seen
 from dispatcher.joint.thing import Thing
-from dispatcher.joint.twins import BOTH, ONE_OF_TWO, sameness, two, widest
+from dispatcher.joint.twins import LOG_ANOTHER, ONE_OF_TWO, sameness, summed, told_apart, widest
 
 SAME = 0.0  # what taking two things for one must gain (log)
-SUCCEEDED = 25.0  # chi² at which what was seen of a thing after some moment is of another one ...
+MANY = 8  # looks from which on it is tried whether two things, seen by turns, explain where they saw it
+BY_TURNS = 3.0  # log evidence that asks for
+TEMPER = 0.5  # of the evidence in where sightings lie: errors are not quite what they claim
+EM_ROUNDS = 12
+ELSEWHERE = 0.5  # log odds at which what came after a disorder was verified gone is another one
+SUCCEEDED = 18.0  # chi² at which what was seen of a thing after some moment is of another one ...
 SUCCEEDED_M = 4.0  # ... that lies so far from it at least
 
 
@@ -50,23 +57,22 @@ class Kin(Map):
         self._regroup(gone, keeper)
 
     def _halve(self, thing: Thing, touched: dict[int, Thing]) -> None:
-        """Make two things of one that passes keep seeing twice, apart."""
-        if sum(map(len, thing.passes.values())) < len(thing.passes) + 2:
+        """Make two things of one that passes keep seeing twice, apart; or, of a disorder, in two places by turns."""
+        if thing.stamp == thing.halved or any(seen.pinned for seen in thing.seens):
+            return
+        thing.halved = thing.stamp
+        told_twice = sum(map(len, thing.passes.values())) > len(thing.passes) + 1
+        if not told_twice and (thing.plain or len(thing.passes) < MANY):
             return
         pairs = [pair for seens in thing.passes.values() if (pair := widest(thing, seens)) is not None]
-        once = len(thing.passes) - len(pairs)
-        both = sum(two(apart_m(*pair)) for pair in pairs)
-        if len(pairs) < 2 or -BOTH * both < ONE_OF_TWO * once + 1.0 or any(s.pinned for s in thing.seens):
+        two_at_once = ONE_OF_TWO * -self._once(thing, pairs) - summed([told_apart(*pair) for pair in pairs])
+        moved: list[Seen] = []
+        if len(pairs) > 1 and two_at_once > 1.0:
+            moved = _by_pairs(thing, pairs)
+        if not moved and not thing.plain and len(thing.passes) >= MANY:
+            moved = _by_turns(thing, pairs, two_at_once)
+        if not moved:
             return
-        spots = {id(seen): thing.offset(seen.lat, seen.lon) for seen in thing.seens}
-        apart = np.array([np.subtract(spots[id(b)], spots[id(a)]) for a, b in pairs])
-        axis = np.linalg.eigh(apart.T @ apart)[1][:, -1]
-        if float(np.median(np.abs(apart @ axis))) < BANK_M:
-            return
-        middle = float(np.mean([np.add(spots[id(a)], spots[id(b)]) @ axis / 2 for a, b in pairs]))
-        far = {id(a if np.dot(spots[id(a)], axis) > np.dot(spots[id(b)], axis) else b) for a, b in pairs}
-        near = {id(seen) for pair in pairs for seen in pair} - far
-        moved = [s for s in thing.seens if id(s) not in near and (id(s) in far or np.dot(spots[id(s)], axis) > middle)]
         other = self._new(moved[0])
         for seen in moved:
             thing.remove(seen)
@@ -75,11 +81,22 @@ class Kin(Map):
         touched[other.number] = other
         self._regroup(thing, other)
 
+    @staticmethod
+    def _once(thing: Thing, pairs: list[tuple[Seen, Seen]]) -> int:
+        """How many passes saw one of two; of a disorder, while the other was there: before, there was no other."""
+        if thing.plain or not pairs:
+            return len(thing.passes) - len(pairs)
+        times = [a.at for a, _ in pairs]
+        first, last = min(times, default=0.0), max(times, default=0.0)
+        return sum(first <= seens[0].at <= last for seens in thing.passes.values()) - len(pairs)
+
     def _succeed(self, thing: Thing, touched: dict[int, Thing]) -> None:
         """Make two things of one that moved: a disorder went, and another one came close by."""
-        if thing.plain or len(thing.runs) < 4 or any(seen.pinned for seen in thing.seens):
+        if thing.plain or any(seen.pinned for seen in thing.seens):
             return
         runs = sorted(thing.runs.values(), key=lambda seens: (min(s.at for s in seens), seens[0].number))
+        if len(runs) < 2:
+            return
         surest = [min(seens, key=lambda s: s.covariance[0] + s.covariance[2]) for seens in runs]
         weight = np.array([2.0 / (s.covariance[0] + s.covariance[2]) for s in surest])
         spots = np.array([thing.offset(s.lat, s.lon) for s in surest])
@@ -87,15 +104,25 @@ class Kin(Map):
         after = weight.sum() - before
         step = (moments[-1] - moments[:-1]) / after[:, None] - moments[:-1] / before[:, None]
         apart = np.hypot(step[:, 0], step[:, 1])
-        chi2 = apart**2 / (1.0 / before + 1.0 / after + 0.25)
-        cut = int(np.argmax(chi2))
-        if chi2[cut] < SUCCEEDED or apart[cut] < SUCCEEDED_M:
+        variance = 1.0 / before + 1.0 / after + FLOOR_M**2
+        chi2 = apart**2 / variance
+        gone = np.zeros(len(apart), np.bool_)  # it was verified gone just then: what came may be another one
+        for record in thing.records:
+            if record.closed_at is not None and len(thing.records) > 1:
+                later = [n for n, seen in enumerate(surest) if seen.at > record.closed_at.timestamp()]
+                if later and later[0] > 0:
+                    gone[later[0] - 1] = True
+        another = chi2 / 2 + np.log(2 * math.pi * variance) + LOG_ANOTHER
+        moved = (chi2 >= SUCCEEDED) & (len(runs) >= 4) & (apart >= SUCCEEDED_M)
+        elsewhere = gone & (another > ELSEWHERE) & (apart >= BANK_M)
+        if not (moved | elsewhere).any():
             return
-        moved = [seen for seens in runs[cut + 1 :] for seen in seens]
-        other = self._new(moved[0])
-        for seen in moved:
+        cut = int(np.argmax(np.where(moved | elsewhere, chi2, 0.0)))
+        other = self._new(surest[cut + 1])
+        for seen in [seen for seens in runs[cut + 1 :] for seen in seens]:
             thing.remove(seen)
             other.add(seen)
+        other.looks = dict(thing.looks)
         touched[other.number] = other
         self._regroup(thing, other)
 
@@ -107,3 +134,51 @@ class Kin(Map):
             if gain > SAME and (best is None or (-gain, other.number) < best[:2]):
                 best = (-gain, other.number, other)
         return None if best is None else best[2]
+
+
+def _by_pairs(thing: Thing, pairs: list[tuple[Seen, Seen]]) -> list[Seen]:
+    """Which sightings are of the farther of two things that passes saw side by side; none when they lie too close."""
+    spots = {id(seen): thing.offset(seen.lat, seen.lon) for seen in thing.seens}
+    apart = np.array([np.subtract(spots[id(b)], spots[id(a)]) for a, b in pairs])
+    axis = np.linalg.eigh(apart.T @ apart)[1][:, -1]
+    if float(np.median(np.abs(apart @ axis))) < BANK_M:
+        return []
+    middle = float(np.mean([np.add(spots[id(a)], spots[id(b)]) @ axis / 2 for a, b in pairs]))
+    far = {id(a if np.dot(spots[id(a)], axis) > np.dot(spots[id(b)], axis) else b) for a, b in pairs}
+    near = {id(seen) for pair in pairs for seen in pair} - far
+    return [s for s in thing.seens if id(s) not in near and (id(s) in far or np.dot(spots[id(s)], axis) > middle)]
+
+
+def _by_turns(thing: Thing, pairs: list[tuple[Seen, Seen]], two_at_once: float) -> list[Seen]:
+    """Which sightings are of the second of two things, when a mixture of two explains where all lie better than one.
+
+    `two_at_once` is the log evidence for two from how often passes saw one or both. Expectation maximisation; every
+    sighting's error is known.
+    """
+    seens = thing.seens
+    spots = np.array([thing.offset(seen.lat, seen.lon) for seen in seens])
+    variance = np.array([(s.covariance[0] + s.covariance[2]) / 2 + FLOOR_M**2 for s in seens])
+    weight = 1.0 / variance
+    middle = weight @ spots / weight.sum()
+    around = spots - middle
+    if pairs:
+        steps = np.array([np.subtract(thing.offset(b.lat, b.lon), thing.offset(a.lat, a.lon)) for a, b in pairs])
+        axis = np.linalg.eigh(steps.T @ steps)[1][:, -1]
+    else:
+        axis = np.linalg.eigh((weight[:, None] * around).T @ around)[1][:, -1]
+    side = around @ axis > 0
+    if side.all() or not side.any():
+        return []
+    one = -0.5 * (around**2).sum(axis=1) / variance
+    part = side.astype(float)
+    for _ in range(EM_ROUNDS):
+        mine = weight * part, weight * (1.0 - part)
+        places = [w @ spots / w.sum() for w in mine]
+        likely = [-0.5 * ((spots - place) ** 2).sum(axis=1) / variance - math.log(2.0) for place in places]
+        both = np.logaddexp(*likely)
+        part = np.clip(np.exp(likely[0] - both), 1e-6, 1.0 - 1e-6)
+    if math.dist(*places) < SUCCEEDED_M or TEMPER * float((both - one).sum()) + two_at_once < BY_TURNS:
+        return []
+    moved = [seen for seen, p in zip(seens, part.tolist(), strict=True) if p > 0.5]
+    least = min(len({s.run for s in moved}), len({s.run for s in seens} - {s.run for s in moved}))
+    return moved if least > 1 else []

@@ -10,10 +10,17 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from dispatcher.joint.associate import FARTHEST_M, GHOSTS_PER_M2, NEW_PER_M2, OBJECT_GHOSTS_PER_M2, UNKNOWN_PER_M2
+from dispatcher.joint.associate import (
+    FARTHEST_M,
+    GHOSTS_PER_M2,
+    NEW_BIN_PER_M2,
+    NEW_PER_M2,
+    OBJECT_GHOSTS_PER_M2,
+    UNKNOWN_PER_M2,
+)
 from dispatcher.joint.fleet import Fleet, Run
 from dispatcher.joint.grid import Grid
-from dispatcher.joint.seen import Seen, plus
+from dispatcher.joint.seen import Seen, pass_of, plus
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import UNTIED, undecided
 from dispatcher.joint.view import Views
@@ -34,6 +41,7 @@ class Map:
         self.things: dict[int, Thing] = {}
         self.changed: dict[int, Thing] = {}  # things whose sightings changed since somebody last asked
         self.regrouped: dict[int, Thing] = {}  # the same, for somebody else
+        self.plain: dict[str, bool] = {}  # keys of which something was seen in order
         self._grid: Grid[Thing] = Grid()
         self._all: Grid[Thing] = Grid()
         self._next = 0
@@ -61,11 +69,13 @@ class Map:
     def _fresh(self, seen: Seen) -> float:
         """Log density of things that nobody knows yet."""
         c = min(max(seen.sighting.confidence, 0.02), 0.98)
-        if seen.sighting.matter is not None:
-            return math.log(NEW_PER_M2 + GHOSTS_PER_M2 * (1 - c) / c)
-        looked = self.views.count(seen.sighting.lat, seen.sighting.lon)
-        unknown = UNKNOWN_PER_M2 * 0.5 ** min(looked, 20)
-        return math.log(NEW_PER_M2 + unknown + OBJECT_GHOSTS_PER_M2 * (1 - c) / c)
+        ghosts = (OBJECT_GHOSTS_PER_M2 if seen.sighting.matter is None else GHOSTS_PER_M2) * (1 - c) / c
+        new = NEW_PER_M2
+        if seen.sighting.matter is None or self.plain.get(seen.key):  # a bin, in order or not, stands there for ever
+            looked = self.views.count(seen.sighting.lat, seen.sighting.lon)
+            unknown = UNKNOWN_PER_M2 * 0.5 ** min(looked, 20)
+            new = (NEW_PER_M2 if seen.sighting.matter is None else NEW_BIN_PER_M2) + unknown
+        return math.log(new + ghosts)
 
     def _near(self, seen: Seen, reach_m: float) -> Sequence[Thing]:
         return self._grid.near(seen.key, seen.sighting.lat, seen.sighting.lon, reach_m)
@@ -101,7 +111,7 @@ class Map:
         """One sighting of each bank, the first."""
         out = []
         for seen in seens:
-            mates = () if seen.thing is None else seen.thing.passes.get(seen.sighting.pass_id, ())
+            mates = () if seen.thing is None else seen.thing.passes.get(seen.look, ())
             if seen is new or not mates or mates[0] is seen:
                 out.append(seen)
         return out
@@ -116,7 +126,7 @@ class Map:
     def doubtful(self, thing: Thing, pass_id: str) -> bool:
         """True when a pass did not see a thing, but something close to it that may be the same."""
         return any(
-            pass_id in other.passes and undecided(thing, other)
+            any(pass_of(look) == pass_id for look in other.passes) and undecided(thing, other)
             for other in self._grid.near(thing.key, thing.lat, thing.lon, SUSPECT_M)
             if other is not thing
         )

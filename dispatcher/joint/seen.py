@@ -16,6 +16,8 @@ OWN_MORE_M = 0.5  # 1 sigma, each axis: a thing has a size, nobody's errors are 
 JITTER_M = 1.1  # 1 sigma, each axis, of a receiver from frame to frame: no part of what a vehicle's sightings share
 MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wanders from one sighting to the next
 ODDS_OF = (0.02, 0.95)  # between which a confidence counts
+LOOK_S = 120.0  # what one pass tells of one thing within so long, it saw in driving by once
+AT = "@"
 RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length
 
 
@@ -29,6 +31,7 @@ class Seen:
     own: Covariance
     root: Covariance
     key: str  # identity group: only things of one key can be one thing
+    look: str  # its pass, and when: a vehicle that turns comes by twice in one pass
     run: tuple[str, int]  # vehicle and piece of its time
     odds: float  # log, of its being of anything: its confidence
     thing: Thing | None = None
@@ -49,9 +52,15 @@ class Seen:
         own = plus(own, (more, 0.0, more))
         run = (sighting.vehicle, int(at // RUN_S))
         p = min(max(sighting.confidence, ODDS_OF[0]), ODDS_OF[1])
-        seen = cls(sighting, number, at, own, root(shared), key, run, math.log(p / (1.0 - p)))
+        look = f"{sighting.pass_id}{AT}{int(at // LOOK_S)}"
+        seen = cls(sighting, number, at, own, root(shared), key, look, run, math.log(p / (1.0 - p)))
         seen.lat, seen.lon, seen.covariance = sighting.lat, sighting.lon, plus(own, shared)
         return seen
+
+
+def pass_of(look: str) -> str:
+    """The id of the pass that a look is of."""
+    return look.rpartition(AT)[0]
 
 
 def plus(a: Covariance, b: Covariance) -> Covariance:
@@ -94,6 +103,11 @@ def log_density(east: float, north: float, a: Covariance) -> float:
     det = a[0] * a[2] - a[1] * a[1]
     d2 = (a[2] * east * east - 2 * a[1] * east * north + a[0] * north * north) / det
     return -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI
+
+
+def mahalanobis2(east: float, north: float, a: Covariance) -> float:
+    """Squared Mahalanobis distance of an offset from a Gaussian's middle."""
+    return (a[2] * east * east - 2 * a[1] * east * north + a[0] * north * north) / (a[0] * a[2] - a[1] * a[1])
 
 
 LOG_2PI = math.log(2 * math.pi)

@@ -13,10 +13,11 @@ from ingest.geo import m_per_deg
 from vision.sighting import Covariance
 
 POSITION_FLOOR_M = 0.3  # 1 sigma, each axis, of the surest position
-LEAST_THERE = 0.01  # chance that the least likely thing is reported again
+LEAST_THERE = 0.005  # chance that the least likely thing is reported again
 CREDIBLE = -2.0  # log odds of being there below which sightings of a permanent thing are not one: ghosts lie anywhere
 MISSED = -0.5  # log evidence from a pass that should have seen it: some of them had it hidden
 SURE = 12  # passes after which nothing more is learnt about whether it is anything
+SELDOM = 0.03  # chance that a bin of which nothing is known overflows, or passes for one that does
 LEAST_INFORMATION = 1e-6  # 1/m²; below it nothing is known
 
 
@@ -26,6 +27,7 @@ class Kinship:
 
     together: int  # passes that saw both
     both: float  # ... each as far as it is believed, and as far as what it told twice is no copy
+    against: float  # log evidence for one thing from passes that saw both; negative
     shared: float | None  # median log density of the offsets that single runs saw; None when none saw both
     overlap: int | None = None  # sightings of each while the other was there; worked out when asked for
 
@@ -60,6 +62,7 @@ class Thing:
     passes: dict[str, list[Seen]] = field(default_factory=dict)
     looks: dict[str, Look] = field(default_factory=dict)  # misses, by pass
     records: list[Record] = field(default_factory=list)  # in order of time
+    disorders: list[tuple[float, float, float]] = field(default_factory=list)  # of a bin: from, until, how likely
     apart: set[str] = field(default_factory=set)  # things that a person said are others
     there: float = 1.0  # chance that it is still there
     odds: float = 0.0  # log odds that it is there, by the passes that saw it
@@ -68,6 +71,7 @@ class Thing:
     expected: float = 0.0  # how many passes should have seen it, by what they looked at
     plain: int = 0  # sightings of it in order: it is a bin, and stays
     object_id: str = ""  # what it is called among the objects, once it was one
+    halved: int = -1  # its stamp when it was last tried whether it is two
     stamp: int = 0  # counts the changes of its sightings
     kinship: dict[int, tuple[int, Kinship]] = field(default_factory=dict)  # to others, by number, as of their stamp
 
@@ -80,7 +84,7 @@ class Thing:
         seen.thing = self
         self.plain += seen.sighting.matter is None
         self.runs.setdefault(seen.run, []).append(seen)
-        mates = self.passes.setdefault(seen.sighting.pass_id, [])
+        mates = self.passes.setdefault(seen.look, [])
         self.odds -= _odds(mates)
         mates.append(seen)
         self.odds += _odds(mates)
@@ -99,9 +103,9 @@ class Thing:
     def remove(self, seen: Seen) -> None:
         seen.thing = None
         self.plain -= seen.sighting.matter is None
-        mates = self.passes[seen.sighting.pass_id]
+        mates = self.passes[seen.look]
         self.odds += _odds([other for other in mates if other is not seen]) - _odds(mates)
-        for index, key in ((self.runs, seen.run), (self.passes, seen.sighting.pass_id)):
+        for index, key in ((self.runs, seen.run), (self.passes, seen.look)):
             left = [other for other in index[key] if other is not seen]  # type: ignore[index]  # two kinds of key
             if left:
                 index[key] = left  # type: ignore[index]
@@ -182,10 +186,15 @@ class Thing:
         often = min(1.0, (len(self.passes) + 0.5) / (self.expected + 0.5))
         return math.log(max(LEAST_THERE, self.there * self.believed * often))
 
+    def as_reported(self, at: float, *, disordered: bool) -> float:
+        """Log chance that what is reported of a bin at some time, in order or not, is what it is like then."""
+        p = max((p for start, end, p in self.disorders if start <= at <= end), default=SELDOM)
+        return math.log(p if disordered else 1.0 - p)
+
     @property
     def permanent(self) -> bool:
-        """True for what was seen in order, and for what no case is of."""
-        return self.plain > 0 or not self.records
+        """True for what was seen in order."""
+        return self.plain > 0
 
     @property
     def likely(self) -> float:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart_m, relative
-from dispatcher.joint.seen import Seen, log_density, plus
+from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart, apart_m, relative
+from dispatcher.joint.seen import Seen, log_density, mahalanobis2, plus
 from dispatcher.joint.thing import CREDIBLE, Kinship, Thing
 from vision.sighting import Covariance
 
 DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
 DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
 TWICE_M = 2.0  # 1 sigma, each axis, of where the two copies lie to each other that a pass tells of one thing
+LOG_ANOTHER = math.log(7e-3)  # per m²: where something else comes that is near, for each time that the same comes back
+WELL_KNOWN = 3  # runs that saw a thing, from which on its place is taken at its word
 UNTIED = 0.5  # of the variance of what is known of a run's error
 SAW_BOTH = 0.5  # passes, each as far as it is believed
 ONE_OF_TWO = 0.6  # log evidence for one thing from a pass that saw one of two neighbours ...
-BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart
+BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart ...
+BOTH_AT_MOST = -4.0  # ... and hardly ever so far apart that the sightings' own errors do not account for it
 CLEARLY_TWO_M = 6.0  # what one pass tells of so far apart is not one thing told twice because of a jittering receiver
 ONE_AT_MOST = 8.0  # of both together: a neighbour may be hidden from most passes
 
@@ -39,7 +42,7 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     kin = kinship(a, b)
     rare, often = (a, b) if (len(a.passes), a.number) <= (len(b.passes), b.number) else (b, a)
     one = float(len(rare.passes) - kin.together)
-    loose = TWICE_M
+    loose, common = TWICE_M, LOG_NEIGHBOUR
     if a.permanent and b.permanent:  # what stays for ever, and was there to be seen
         if a.plain and b.plain and a.odds + b.odds < CREDIBLE:
             return -math.inf
@@ -49,13 +52,22 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
         if kin.overlap is None:
             kin.overlap = _while(a, b) + _while(b, a) - 2 * kin.together
         alone = max(min(one * ONE_OF_TWO, ONE_AT_MOST / 2), kin.overlap * ONE_OF_TWO)
-        loose = TWICE_M if kin.overlap or kin.together else FLOOR_M
+        if _gone_before(a, b) or _gone_before(b, a):
+            alone, common = 0.0, LOG_ANOTHER
+        told_twice = kin.overlap or kin.together  # by how much one is off is the less, the more runs saw both copies
+        loose = math.hypot(FLOOR_M, TWICE_M / math.sqrt(min(len(a.runs), len(b.runs)))) if told_twice else FLOOR_M
     likely = log_density(east, north, _wider(covariance, loose**2 + astray))
     if kin.shared is not None:
         likely = min(likely, kin.shared)
     other, surer = (a.believed, b.believed) if a.believed <= b.believed else (b.believed, a.believed)
-    gain = likely - LOG_NEIGHBOUR + math.log(surer) + 0.5 * math.log(other)
-    return gain + min(alone + kin.both * BOTH, ONE_AT_MOST)
+    gain = likely - common + math.log(surer) + 0.5 * math.log(other)
+    return gain + min(alone + kin.against, ONE_AT_MOST)
+
+
+def _gone_before(a: Thing, b: Thing) -> bool:
+    """True when a disorder was verified gone before another was first seen: it came back, or something else came."""
+    first = min(seens[0].at for seens in b.passes.values())
+    return bool(a.records) and all(r.closed_at is not None and r.closed_at.timestamp() <= first for r in a.records)
 
 
 def kinship(a: Thing, b: Thing) -> Kinship:
@@ -67,7 +79,8 @@ def kinship(a: Thing, b: Thing) -> Kinship:
     shared = sorted(relative(a.runs[run][0], b.runs[run][0]) for run in a.runs.keys() & b.runs.keys())
     # one vehicle is surest about how far apart they are, and now and then all the more wrong
     middle = shared[len(shared) // 2] if shared else None
-    found = Kinship(len(together), _both(a, b, together), middle)
+    both, against = _both(a, b, together)
+    found = Kinship(len(together), both, against, middle)
     a.kinship[b.number] = b.stamp, found
     return found
 
@@ -85,7 +98,8 @@ def _while(a: Thing, b: Thing) -> int:
 
 def undecided(a: Thing, b: Thing) -> bool:
     """True while it is open whether two things are one. Until a pass has seen both, only a wide gap decides."""
-    return sameness(a, b, _astray(a, b)) > (DECIDED if kinship(a, b).both > SAW_BOTH else DECIDED_APART)
+    known = kinship(a, b).both > SAW_BOTH or min(len(a.runs), len(b.runs)) >= WELL_KNOWN
+    return sameness(a, b, _astray(a, b)) > (DECIDED if known else DECIDED_APART)
 
 
 def _astray(a: Thing, b: Thing) -> float:
@@ -96,12 +110,29 @@ def _astray(a: Thing, b: Thing) -> float:
     return UNTIED * (1.0 / a.drift[0] + 1.0 / b.drift[0])
 
 
-def _both(a: Thing, b: Thing, passes: Iterable[str]) -> float:
-    """How many passes saw both, each counted as far as it can be believed."""
-    return math.fsum(
-        min(_surest(a.passes[id]), _surest(b.passes[id])) * two(apart_m(a.passes[id][0], b.passes[id][0]))
-        for id in passes
-    )
+def _both(a: Thing, b: Thing, passes: Iterable[str]) -> tuple[float, float]:
+    """How many passes saw both, and what they say for one thing (log), each counted as far as it can be believed."""
+    both = 0.0
+    says = []
+    for id in sorted(passes):
+        mine, others = a.passes[id], b.passes[id]
+        believed = min(_surest(mine), _surest(others))
+        both += believed * two(apart_m(mine[0], others[0]))
+        says.append(believed * told_apart(mine[0], others[0]))
+    return both, summed(says)
+
+
+def summed(says: Sequence[float]) -> float:
+    """What passes that saw both say together; the one that says most may have erred, and counts as any other."""
+    most = min(says, default=0.0)
+    return math.fsum(says) - most + max(most, BOTH)
+
+
+def told_apart(a: Seen, b: Seen) -> float:
+    """Log evidence for one thing from a pass that told of it in two places; negative."""
+    east, north = apart(a, b)
+    own = plus(plus(a.own, b.own), (FLOOR_M**2, 0.0, FLOOR_M**2))
+    return two(math.hypot(east, north)) * max(BOTH_AT_MOST, min(BOTH, -0.5 * mahalanobis2(east, north, own)))
 
 
 def two(apart: float) -> float:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dispatcher.joint.belief import CLOSES_AT, MOST, OPENS_AT, Look, believe, episodes
+from dispatcher.joint.belief import CLOSES_AT, MOST, OPENS_AT, Firsts, Look, believe, episodes
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
 
@@ -24,9 +24,9 @@ def test_one_look_is_believed_as_far_as_its_calibrated_confidence() -> None:
 
 def test_a_second_look_at_once_rules_out_a_ghost_and_tells_a_disorder_from_what_fools_the_detector() -> None:
     _, after = believe([seen(0, 0.8), seen(0, 0.8)], "garbage")
-    r = 4**0.8  # of a further sighting's odds the part that is news
+    r = 4**0.5  # it is as sure as the first: half of what it says is news
     real, fake = 0.8 * r / (1 + r), 0.2 * 0.03 / (1 + r)
-    new = 0.2 * 0.97 * 0.02  # nothing stood there and the detector reports something again
+    new = 0.2 * 0.97 * 0.015  # nothing stood there and the detector reports something again
     real, fake, nothing = real + new * 0.8, fake + new * 0.2 * 0.03, new * 0.2 * 0.97
     assert after == pytest.approx(min(real / (real + fake + nothing), MOST))
 
@@ -106,3 +106,35 @@ def test_one_pass_never_closes_however_clearly_it_looked() -> None:
     looks = [seen(0, 0.95), clean(200, 0.95)]
     assert believe(looks, "garbage")[-1] < 0.1
     assert closed_at(looks) is None
+
+
+def test_unsure_reports_before_a_sure_one_do_not_make_a_poster_of_a_heap() -> None:
+    unsure = [seen(hour, 0.05) for hour in range(3)]
+    assert believe([*unsure, seen(4, 0.99)], "garbage")[-1] > OPENS_AT
+
+
+def test_what_comes_after_all_had_looked_gone_is_a_new_episode_before_belief_had_closed_the_old_one() -> None:
+    looks = [seen(0, 0.99), seen(1, 0.99), *(clean(8 + hour, 0.8) for hour in range(3)), seen(30, 0.95)]
+    assert believe(looks[:-1], "overflow_bin")[-1] > CLOSES_AT
+    first, second = episodes(looks, "overflow_bin")
+    assert first.closed_at == looks[-2].at
+    assert second.opened_at == looks[-1].at
+
+
+def test_first_reports_are_believed_less_where_most_of_them_were_of_nothing() -> None:
+    firsts = Firsts()
+    assert firsts.odds == 1.0
+    for _ in range(400):
+        firsts.learn(0.5, right=False)
+    for _ in range(40):
+        firsts.learn(0.5, right=True)
+    assert 0.1 < firsts.odds < 0.2
+    (p,) = believe([seen(0, 0.9)], "garbage", firsts.odds)
+    assert 0.4 < p < 0.7
+
+
+def test_first_reports_are_never_believed_more_than_they_claim() -> None:
+    firsts = Firsts()
+    for _ in range(100):
+        firsts.learn(0.5, right=True)
+    assert firsts.odds == 1.0

@@ -367,3 +367,24 @@ def test_a_heap_that_seems_to_have_moved_is_another_heap(engine: Engine) -> None
     then = [sighting(0, 5.5, kind="garbage", day=1 + i / 10, sigma=1.0) for i in range(8)]
     read(engine, *first, *then)
     assert [set(case.sightings) for case in engine.cases()] == [{s.id for s in first}, {s.id for s in then}]
+
+
+def test_a_vehicle_that_turns_and_comes_by_again_in_one_pass_saw_one_thing(engine: Engine) -> None:
+    """Its position error has changed by then: what it tells lies some metres off."""
+    for day in range(4):
+        for minutes, east in ((0.0, 0.0), (6.0, 7.0)):
+            read(engine, sighting(east, day=day + minutes / 1440, by=f"turned-{day}", kind="garbage", sigma=5.0))
+    assert only(engine).passes == 4
+
+
+def test_two_heaps_seen_by_turns_are_two_cases_once_where_they_were_seen_says_so(engine: Engine) -> None:
+    """Each pass reports one of them, now and then both; they stand 8 m apart."""
+    dice = random.Random(7)
+    for n in range(24):
+        both = n % 4 == 0
+        for east in (0.0, 8.0) if both else ((0.0, 8.0)[n % 2],):
+            spot = east + dice.gauss(0.0, 1.2), dice.gauss(0.0, 1.2)
+            read(engine, replace(sighting(*spot, day=n / 24, by=f"v{n}", kind="garbage"), vehicle=f"bus-{n}"))
+    told = [case for case in engine.cases() if case.state is State.OPEN]
+    assert len(told) == 2
+    assert min(len(case.sightings) for case in told) >= 10
