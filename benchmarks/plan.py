@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -70,8 +70,7 @@ def make_plan(folder: Path, seed: int, *, vehicles: int, rounds: int = len(ROUND
     cameras = read_cameras(folder / "cameras.toml")
     drive = open_drive(folder, now=datetime.now(UTC), zone=UTC, every_m=0.0)
     broker = MemoryBroker()
-    mountings = {name: asdict(camera) for name, camera in cameras.items()}
-    Publisher(MemoryBus(broker), mountings=mountings).publish(drive.frames(), drive)
+    Publisher(MemoryBus(broker), mounted=cameras.of).publish(drive.frames(), drive)
     records = {(record.header("ce_id") or b"").decode(): record for log in broker.logs.values() for record in log}
     frames = [Sent(frame, records[frame.id], _round(frame)) for frame in drive.frames() if isinstance(frame, Frame)]
     ids, embedded = _embedded(folder, frames)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,7 +69,7 @@ def _opened(source: Path, track: Path | None, began: datetime | None, camera: st
     return open_source(source, track, began, camera or "front", every)[0]
 
 
-def _found(source: Source, cameras: dict[str, Camera], vehicle: str | None, camera: str | None) -> list[Calibration]:
+def _found(source: Source, cameras: Mapping[str, Camera], vehicle: str | None, camera: str | None) -> list[Calibration]:
     """Each camera of each vehicle, those that are asked for."""
     found = []
     asked = (row for row in source.rows if vehicle in (None, row.vehicle) and camera in (None, row.camera))
@@ -79,7 +79,7 @@ def _found(source: Source, cameras: dict[str, Camera], vehicle: str | None, came
         needed = rows_of(pairs)
         with console.status(f"looking at {len(needed)} pictures of {rows[0].vehicle}, {rows[0].camera}"):
             frames = _only(source, needed).frames()
-            found.append(calibrated(rows, pairs, idle, frames, camera_of(rows[0].camera, {}, cameras)))
+            found.append(calibrated(rows, pairs, idle, frames, camera_of(*_whose(rows[0]), {}, cameras)))
     if not found:
         known = sorted({" ".join(_whose(row)) for row in source.rows})
         raise ValueError(f"no picture is of that camera; the drive has {', '.join(known) or 'none that can be used'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,7 @@ class Embedded:
         settings: Settings,
         *,
         areas: Areas,
-        cameras: dict[str, Camera],
+        cameras: Mapping[str, Camera],
         store: Store,
         evidence: EvidenceStore,
     ) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from ingest.record import Bus, Retry, TooLarge
 from ingest.rejected import Rejected
 from ingest.source import Source
 from ingest.watch import Unwatched, Watch
+from vision.camera import Camera
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Publisher:
         bus: Bus,
         *,
         speed: float = 0.0,
-        mountings: Mapping[str, Mapping[str, float]] | None = None,
+        mounted: Callable[[str, str], Camera | None] = lambda vehicle, camera: None,
         on_frame: Callable[[Frame | Rejected], None] = lambda _: None,
         on_wait: Callable[[Retry], None] = lambda _: None,
         watch: Watch | None = None,
@@ -61,11 +62,11 @@ class Publisher:
     ) -> None:
         """`speed` is how many times faster than it was driven; 0: as fast as it goes.
 
-        `mountings` are the fields of the cameras by name, which the frames then say.
+        `mounted` gives a camera by vehicle and name; the frames then say how it is mounted.
         """
         self._bus = bus
         self._speed = speed
-        self._mountings = mountings or {}
+        self._mounted = mounted
         self._on_frame = on_frame
         self._on_wait = on_wait
         self._watch = watch or Unwatched()
@@ -99,7 +100,8 @@ class Publisher:
         camera = (frame.vehicle, frame.camera)
         before = self._before.get(camera)
         record = frame_record(frame, Before(time=before, none=before is None))
-        mounting = mounting_headers(self._mountings.get(frame.camera, {}))
+        mounted = self._mounted(frame.vehicle, frame.camera)
+        mounting = mounting_headers({} if mounted is None else asdict(mounted))
         record = self._watch.sending(replace(record, headers=record.headers + mounting), None)
         try:
             self._insist(lambda: self._bus.send(record))

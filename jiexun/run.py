@@ -21,7 +21,7 @@ from ingest.video import open_video
 from jiexun.report import console, print_camera_health, print_cases, print_summary, warn
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
-from vision.camera import DEFAULT_CAMERAS, Camera, read_cameras
+from vision.camera import Cameras, read_cameras
 from vision.pictures import EvidenceArchive, FolderEvidence, folder_of
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ def open_source(
     return open_video(source, way, start=start, camera=camera, every_m=settings.every_m), refused
 
 
-def open_cameras(source: Path) -> dict[str, Camera]:
+def open_cameras(source: Path) -> Cameras:
     """The cameras of a drive: cameras.toml in it, or the defaults."""
     path = (source if source.is_dir() else source.parent) / "cameras.toml"
-    return read_cameras(path) if path.is_file() else dict(DEFAULT_CAMERAS)
+    return read_cameras(path) if path.is_file() else Cameras()
 
 
 def open_areas(named: Path | None, source: Path | None = None) -> tuple[Areas, list[str]]:

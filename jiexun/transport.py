@@ -142,9 +142,8 @@ def publish(
             _bus(settings.cluster(kafka)) as bus,
             _shown(len(opened) * vehicles) as on_frame,
         ):
-            mountings = {name: asdict(mounted) for name, mounted in open_cameras(source).items()}
             publisher = Publisher(
-                bus, speed=speed, mountings=mountings, on_frame=on_frame, on_wait=_Waiting(), watch=watch
+                bus, speed=speed, mounted=open_cameras(source).of, on_frame=on_frame, on_wait=_Waiting(), watch=watch
             )
             done = publisher.publish(convoy.frames(opened), opened)
         done.rejected[:0] = refused

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TypeVar
 
@@ -100,6 +101,12 @@ DEFAULT_CAMERAS = {
     "left": Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-2.0, yaw_deg=-90.0),
     "right": Camera(hfov_deg=70.0, height_m=1.6, pitch_deg=-2.0, yaw_deg=90.0),
 }
+# Where such vehicles carry a dashcam, for those whose cameras nobody measured: a bus's is above the roof of a car.
+KINDS = {
+    "bus": {"height_m": 2.2, "pitch_deg": -5.0, "pitch_sigma_deg": 2.0, "yaw_sigma_deg": 2.0},
+    "taxi": {"height_m": 1.3, "pitch_deg": -1.0, "pitch_sigma_deg": 1.5, "yaw_sigma_deg": 2.0},
+}
+VEHICLE = "vehicle"  # the table of a cameras.toml that holds the vehicles with cameras of their own
 LIMITS = {
     "hfov_deg": (10.0, 170.0),
     "height_m": (0.3, 6.0),
@@ -116,42 +123,91 @@ LIMITS = {
 CORNER = 1.2  # of a picture of 3:2, from its middle, in halves of its width
 
 
-def read_cameras(path: Path) -> dict[str, Camera]:
+@dataclass(frozen=True, slots=True)
+class Cameras(Mapping[str, Camera]):
+    """Cameras by name, and the vehicles that carry others under these names: by id, or by a pattern of ids."""
+
+    every: Mapping[str, Camera] = field(default_factory=lambda: dict(DEFAULT_CAMERAS))
+    own: Mapping[str, Mapping[str, Camera]] = field(default_factory=dict)  # vehicle, or pattern with * and ? -> by name
+
+    def __getitem__(self, name: str) -> Camera:
+        return self.every[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.every)
+
+    def __len__(self) -> int:
+        return len(self.every)
+
+    def of(self, vehicle: str, name: str) -> Camera | None:
+        """A vehicle's camera: as its own table says, else the longest pattern that fits, else as of every vehicle."""
+        fitting = sorted((p for p in self.own if fnmatchcase(vehicle, p)), key=lambda p: (p == vehicle, len(p), p))
+        found = next((self.own[p][name] for p in reversed(fitting) if name in self.own[p]), None)
+        return self.every.get(name) if found is None else found
+
+
+def read_cameras(path: Path) -> Cameras:
     """The cameras of a cameras.toml on top of the defaults. Raises ValueError that names the field."""
     try:
         doc = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name}: {error}") from None
-    return DEFAULT_CAMERAS | {name: _camera(f"{path.name} [{name}]", name, table) for name, table in doc.items()}
+    vehicles = doc.pop(VEHICLE, {})
+    every = DEFAULT_CAMERAS | {name: _camera(f"{path.name} [{name}]", name, table) for name, table in doc.items()}
+    if not isinstance(vehicles, dict):
+        raise ValueError(f'{path.name}: {VEHICLE} must hold tables, such as [{VEHICLE}."bus-*".front]')
+    return Cameras(every, {id: _own(f"{path.name} [{VEHICLE}.{id}", table, every) for id, table in vehicles.items()})
+
+
+def _own(where: str, table: object, every: Mapping[str, Camera]) -> dict[str, Camera]:
+    """The cameras of one vehicle, or of those of a pattern. `kind` says how all of them are mounted by default."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{where}]: expected tables by camera, or kind")
+    tables = dict(table)
+    kind = tables.pop("kind", None)
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"{where}]: kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    usual = {} if kind is None else KINDS[kind]
+    names = tables if kind is None else every.keys() | tables.keys()
+    return {name: _own_camera(f"{where}.{name}]", name, tables.get(name, {}), usual, every) for name in sorted(names)}
+
+
+def _own_camera(
+    where: str, name: str, table: object, usual: Mapping[str, float], every: Mapping[str, Camera]
+) -> Camera:
+    base = every.get(name, DEFAULT_CAMERAS["front"])
+    mounted = {name: usual.get(name, getattr(base, name)) for name in LIMITS}
+    return _camera(where, name, mounted | table if isinstance(table, dict) else table)
 
 
 def _camera(where: str, name: str, table: object) -> Camera:
     if not isinstance(table, dict):
         raise ValueError(f"{where}: expected a table with {', '.join(LIMITS)}")
     base = DEFAULT_CAMERAS.get(name, DEFAULT_CAMERAS["front"])
-    values = {field: table.get(field, getattr(base, field)) for field in LIMITS}
-    for field, value in values.items():
-        low, high = LIMITS[field]
+    values = {one: table.get(one, getattr(base, one)) for one in LIMITS}
+    for one, value in values.items():
+        low, high = LIMITS[one]
         if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-            raise ValueError(f"{where}: {field} must be a number from {low:g} to {high:g}, got {value!r}")
-    camera = Camera(**{field: float(value) for field, value in values.items()})
+            raise ValueError(f"{where}: {one} must be a number from {low:g} to {high:g}, got {value!r}")
+    camera = Camera(**{one: float(value) for one, value in values.items()})
     edge = CORNER * math.tan(math.radians(camera.hfov_deg) / 2)
     if min(float(_slope(r * r, camera.k1, camera.k2)) for r in np.linspace(0, edge, 50)) <= 0:
         raise ValueError(f"{where}: k1 and k2 fold the picture's corners inward: they are of another lens")
     return camera
 
 
-def camera_of(name: str, told: Mapping[str, float], known: Mapping[str, Camera]) -> Camera:
-    """The camera of a frame: as its own sender says that it is mounted, else as it is known by its name.
+def camera_of(vehicle: str, name: str, told: Mapping[str, float], known: Mapping[str, Camera]) -> Camera:
+    """The camera of a frame: as its own sender says that it is mounted, else as it is known by vehicle and name.
 
     Raises ValueError for one that nobody describes, or that cannot be so.
     """
     if told:
         return _camera("the frame's camera", name, dict(told))
-    if name not in known:
+    found = known.of(vehicle, name) if isinstance(known, Cameras) else known.get(name)
+    if found is None:
         names = ", ".join(sorted(known))
         raise ValueError(f"camera {name!r} is not described: cameras.toml or the defaults know {names}")
-    return known[name]
+    return found
 
 
 def road_from_picture(

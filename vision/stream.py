@@ -165,7 +165,7 @@ class FrameLoop:
             return
         try:
             frame = parse_frame(record, now=self._now())
-            camera = camera_of(frame.camera, parse_mounting(record), self._cameras)
+            camera = camera_of(frame.vehicle, frame.camera, parse_mounting(record), self._cameras)
         except ValueError as error:
             self._reject(record, str(error))
             self._skip(record, key, time)
@@ -180,7 +180,7 @@ class FrameLoop:
         if key is None or time is None:
             return
         try:
-            camera = camera_of(key.camera, parse_mounting(record), self._cameras)
+            camera = camera_of(key.vehicle, key.camera, parse_mounting(record), self._cameras)
         except ValueError:
             return
         self._emit(self._fleet.skip(key, camera, time, self._clock(record.partition)), record)

@@ -50,14 +50,13 @@ class Worker:
 
     def work(self, frames: Sequence[Frame]) -> list[Output | Rejected | Dropped]:
         """One batch of a drive, in order of time over all vehicles. A frame that cannot be used is a value."""
-        known = [frame for frame in frames if frame.camera in self._cameras]
+        mounted = [self._mounted(frame) for frame in frames]
+        known = [frame for frame, camera in zip(frames, mounted, strict=True) if isinstance(camera, Camera)]
         found = dict(zip((frame.id for frame in known), self.look(known), strict=True))
         out: list[Output | Rejected | Dropped] = []
-        for frame in frames:
-            try:
-                camera = camera_of(frame.camera, {}, self._cameras)
-            except ValueError as error:
-                out.append(Rejected(str(error), file=frame.file))
+        for frame, camera in zip(frames, mounted, strict=True):
+            if isinstance(camera, ValueError):
+                out.append(Rejected(str(camera), file=frame.file))
                 continue
             things = found[frame.id]
             if isinstance(things, ValueError):
@@ -67,6 +66,12 @@ class Worker:
             else:
                 out += self._see(frame, things, camera)
         return out
+
+    def _mounted(self, frame: Frame) -> Camera | ValueError:
+        try:
+            return camera_of(frame.vehicle, frame.camera, {}, self._cameras)
+        except ValueError as error:
+            return error
 
     def flush(self) -> list[Output]:
         """End every open pass."""

@@ -100,7 +100,7 @@ def test_the_headers_of_a_frame_carry_all_of_a_mounting() -> None:
     assert len(headers) == 8  # a distortion of zero is not said
     read = parse_mounting(Record(topic="frames", key=None, value=b"", headers=headers))
     expected = replace(PLAIN, pitch_deg=0.0, roll_deg=3.0, k1=-0.12, pitch_sigma_deg=0.2, yaw_sigma_deg=0.3)
-    assert camera_of("front", read, {}) == expected
+    assert camera_of("bus-1", "front", read, {}) == expected
 
 
 def test_a_lens_ahead_of_the_antenna_moves_all_it_places_and_looked_at() -> None:
