@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
-from dispatcher.store import maps, reading, seen_by, tables
+from dispatcher.store import leaf, maps, reading, seen_by, tables
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
@@ -22,7 +22,7 @@ from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.bulk import delete_rows, insert_rows, one_of, rows_with
 from dispatcher.store.channels import Channels
-from dispatcher.store.database import connect, writer
+from dispatcher.store.database import at_once, connect, writer
 from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
@@ -47,6 +47,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writer(engine)
+        self._at_once = at_once(engine)
         self.accounts = Accounts(engine)
         self.keys = Keys(engine)
         self.attempts = Attempts(engine)
@@ -196,9 +197,13 @@ class Store:
 
     def cases(self, where: CaseFilter | None = None) -> Listing:
         """The cases as they stand, the last raised first."""
-        log = self.log
+        log, asked = self.log, where or CaseFilter()
+        stems = leaf.stems_of(asked)
+        if stems is not None:
+            with self._at_once.connect() as connection:
+                return leaf.listing(connection, asked, stems, log)
         with self._engine.begin() as connection:
-            return reading.listing(connection, where or CaseFilter(), log)
+            return reading.listing(connection, asked, log)
 
     @cached_property
     def log(self) -> str:
