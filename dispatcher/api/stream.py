@@ -76,8 +76,8 @@ class EventStream(StreamingResponse):
 
     media_type = "text/event-stream"
 
-    def __init__(self, stream: Stream, log: str, after: int) -> None:
-        super().__init__(stream.events(log, after), headers=UNHELD)
+    def __init__(self, stream: Stream, log: str, after: int, status_code: int = 200) -> None:
+        super().__init__(stream.events(log, after), status_code, UNHELD)
 
     async def stream_response(self, send: Send) -> None:
         # Closed when the client goes away while something is sent, not when somebody looks for what is not used.
