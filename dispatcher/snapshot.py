@@ -17,7 +17,7 @@ from dispatcher.work.rules import Rules
 from ingest.frame import parse_rfc3339, rfc3339
 from vision.sighting import parse_sighting
 
-FORMAT = "1"  # raised when an engine decides otherwise: then the inputs are read again
+FORMAT = "2"  # raised when an engine decides otherwise: then the inputs are read again
 
 
 def mark(areas: str | None) -> str:
@@ -27,12 +27,34 @@ def mark(areas: str | None) -> str:
 
 def dumped(engine: Engine) -> dict[str, Any]:
     """Everything an engine knows, but for which inputs it has read: the store knows them."""
-    return {
-        "clock": None if engine.clock is None else rfc3339(engine.clock),
+    return about(engine) | {
         "places": [_place(place) for place in engine.places()],
         "anchors": {id: [s.document() for s in sightings] for id, sightings in engine.anchors().items()},
+    }
+
+
+def about(engine: Engine) -> dict[str, Any]:
+    """What of a snapshot is of no place or object."""
+    return {
+        "clock": None if engine.clock is None else rfc3339(engine.clock),
         "rules": dict(engine.rules.pages),
     }
+
+
+def changed(engine: Engine) -> dict[tuple[str, str], Any]:
+    """Of `dumped` the places and objects that changed since this was asked last, None for those that are gone.
+
+    In an engine that was never asked that is all there is. What it costs goes with what changed.
+    """
+    places, anchors = engine.changes.taken()
+    found: dict[tuple[str, str], Any] = {}
+    for id in places:
+        place = engine.place(id)
+        found["places", id] = None if place is None else _place(place)
+    for id in anchors:
+        sightings = engine.anchors().get(id)
+        found["anchors", id] = None if sightings is None else [one.document() for one in sightings]
+    return found
 
 
 def load(engine: Engine, doc: dict[str, Any]) -> None:

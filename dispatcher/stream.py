@@ -21,7 +21,7 @@ from dispatcher.dispatch import REMEMBERED, Decided, Dispatcher, parsed
 from dispatcher.engine import Engine
 from dispatcher.merge import Input, Merge
 from dispatcher.open311 import intake
-from dispatcher.snapshot import dumped, load, mark
+from dispatcher.snapshot import about, changed, load, mark
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
@@ -41,8 +41,8 @@ FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
 NOTHING: tuple[str, Input | None] = ("", None)  # what caused a letter that this loop did not write
-SNAPSHOT_EVERY = 50_000  # inputs at least; about half an hour of 5,000 vehicles, which a start reads in some 15 s ...
-SNAPSHOT_PART = 1  # ... and so many for each case that is known: a snapshot holds them all
+SNAPSHOT_EVERY = 50_000  # inputs at most; about half an hour of 5,000 vehicles, which a start reads in some 15 s ...
+SNAPSHOT_CHANGED = 10_000  # ... and places and objects that changed: keeping so many takes a second or two
 
 
 class DispatchLoop:
@@ -182,13 +182,16 @@ class DispatchLoop:
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)
         self._send_outbox()
         self._unkept += len(decided)
-        if self._unkept >= max(SNAPSHOT_EVERY, SNAPSHOT_PART * self.engine.known):
+        if self._unkept >= SNAPSHOT_EVERY or len(self.engine.changes) >= SNAPSHOT_CHANGED:
             self._keep_snapshot()
 
     def _keep_snapshot(self) -> None:
-        """So that the next dispatcher starts from here, and not from the beginning of the history."""
+        """So that the next dispatcher starts from here, and not from the beginning of the history.
+
+        What it costs goes with what has changed, and not with what is known.
+        """
         self._unkept = 0
-        self._store.keep_snapshot(self._mark, dumped(self.engine), self._dispatcher.seq)
+        self._store.amend_snapshot(self._mark, about(self.engine), changed(self.engine), self._dispatcher.seq)
 
     def _decided(self, one: Input) -> list[Decided] | None:
         """None for a repeat; nothing for an input that makes no sense, which is rejected."""

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
-from dispatcher.store import leaf, maps, reading, seen_by, tables
+from dispatcher.store import leaf, maps, reading, seen_by, snapshots, tables
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
@@ -35,7 +35,7 @@ from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
-AREAS, SNAPSHOT = "areas", "snapshot"
+AREAS = "areas"
 PROJECTED = ("shelf", "maps", "tally")  # that a store has these projections: a store without one gets all made anew
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
@@ -178,18 +178,22 @@ class Store:
 
     def keep_snapshot(self, mark: str, document: Document, seq: int | None = None) -> None:
         """Keep what an engine knows that has read the inputs up to `seq`, or all. The one before is forgotten."""
-        text = dumps(document)
+        parts = {("places", place["id"]): place for place in document["places"]}
+        parts |= {("anchors", id): found for id, found in document["anchors"].items()}
+        about = {name: value for name, value in document.items() if name not in snapshots.PARTS}
         with self._writer.begin() as connection:
-            upto = last_input(connection) if seq is None else seq
-            connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
-            connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=text, mark=mark, seq=upto))
+            snapshots.forget(connection)
+            snapshots.keep(connection, mark, about, parts, last_input(connection) if seq is None else seq)
+
+    def amend_snapshot(self, mark: str, about: Document, changed: Mapping[snapshots.Part, Any], seq: int) -> None:
+        """Keep what has changed since, None for what is gone; all, where the one before is under another mark."""
+        with self._writer.begin() as connection:
+            snapshots.keep(connection, mark, about, changed, seq)
 
     def snapshot(self, mark: str) -> tuple[int, Document] | None:
         """What was kept last under that mark, and the number of the last input in it."""
-        query = select(tables.kept).where(tables.kept.c.name == SNAPSHOT, tables.kept.c.mark == mark)
         with self._engine.begin() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else (row.seq, json.loads(row.document))
+            return snapshots.kept(connection, mark)
 
     def lease(self, right: Right = Right.DECIDE) -> Lease | None:
         """The right to decide on this store, or to send for it; None while another process has it."""

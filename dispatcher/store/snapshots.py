@@ -1,0 +1,81 @@
+"""Snapshots: what an engine knows, a row for each place and object, so that keeping it costs what has changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from dispatcher.store import tables
+from dispatcher.store.bulk import delete_rows, update_rows, upsert_rows
+from dispatcher.store.rows import Document
+from dispatcher.store.snapshot_tables import known
+from ingest.envelope import dumps
+
+SNAPSHOT = "snapshot"  # what is not of a place or object, in `kept`, with the mark and the last input
+PARTS = ("places", "anchors")  # of the document
+PAGE = 500
+Part = tuple[str, str]  # of which of PARTS, and its id
+
+
+def keep(connection: Connection, mark: str, about: Document, parts: Mapping[Part, Any], seq: int) -> None:
+    """Be the snapshot under a mark, up to an input. Parts that are None are gone; all others stay as they were kept.
+
+    Another mark than the last one's begins anew. The write lock is held.
+    """
+    row = connection.execute(select(tables.kept.c.mark).where(tables.kept.c.name == SNAPSHOT)).one_or_none()
+    if row is None or row.mark != mark:
+        forget(connection)
+    gone = [{"part": part, "id": id} for (part, id), document in parts.items() if document is None]
+    here = [
+        {"part": part, "id": id, "document": dumps(document)}
+        for (part, id), document in parts.items()
+        if document is not None
+    ]
+    for start in range(0, len(gone), PAGE):
+        delete_rows(connection, known, gone[start : start + PAGE])
+    for start in range(0, len(here), PAGE):
+        rows = here[start : start + PAGE]
+        upsert_rows(connection, known, rows, ["part", "id"], lambda given: {"document": given.document})
+    connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
+    connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=dumps(about), mark=mark, seq=seq))
+
+
+def forget(connection: Connection) -> None:
+    connection.execute(delete(known))
+    connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
+
+
+def kept(connection: Connection, mark: str) -> tuple[int, Document] | None:
+    """What was kept last under a mark, and the number of the last input in it. In the order of first appearance."""
+    query = select(tables.kept).where(tables.kept.c.name == SNAPSHOT, tables.kept.c.mark == mark)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        return None
+    found: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
+    for part in connection.execution_options(yield_per=PAGE).execute(select(known).order_by(known.c.n)):
+        found[part.part][part.id] = json.loads(part.document)
+    return row.seq, json.loads(row.document) | {"places": [*found["places"].values()], "anchors": found["anchors"]}
+
+
+def pages(connection: Connection) -> Iterable[list[tuple[int, str]]]:
+    """Number and document of every part, page by page, for whoever rewrites some."""
+    after = 0
+    while True:
+        query = select(known.c.n, known.c.document).where(known.c.n > after).order_by(known.c.n).limit(PAGE)
+        rows = [(row.n, row.document) for row in connection.execute(query)]
+        if not rows:
+            return
+        yield rows
+        after = rows[-1][0]
+
+
+def rewrite(connection: Connection, documents: Mapping[int, Any]) -> None:
+    """Other documents for some parts, by their numbers."""
+    update_rows(connection, known, [{"n": n, "document": dumps(one)} for n, one in documents.items()], ["n"])
+
+
+def count(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(known)) or 0
