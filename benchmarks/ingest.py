@@ -143,7 +143,7 @@ def _taken(store: Store, sightings: int) -> tuple[float, float, float, float]:
 
 
 def _until_stored(loop: DispatchLoop, store: Store, count: int) -> float:
-    """Turn until so many inputs are stored; seconds of the longest turn. Raises TimeoutError when that takes too long."""
+    """Turn until so many inputs are stored: seconds of the longest turn. Raises TimeoutError when it takes too long."""
     give_up, longest_s = time.monotonic() + PATIENCE_S, 0.0
     while store.last_input() < count:
         began = time.perf_counter()

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from dispatcher.store import tables
 from dispatcher.store.bulk import delete_rows, update_rows, upsert_rows
@@ -75,7 +75,3 @@ def pages(connection: Connection) -> Iterable[list[tuple[int, str]]]:
 def rewrite(connection: Connection, documents: Mapping[int, Any]) -> None:
     """Other documents for some parts, by their numbers."""
     update_rows(connection, known, [{"n": n, "document": dumps(one)} for n, one in documents.items()], ["n"])
-
-
-def count(connection: Connection) -> int:
-    return connection.scalar(select(func.count()).select_from(known)) or 0
