@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, UniqueConstraint
+from sqlalchemy import BigInteger, Column, String, Table, Text, UniqueConstraint
 
 from dispatcher.store.tables import metadata
 
 known = Table(
     "known",
     metadata,
-    Column("n", BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("n", BigInteger, primary_key=True, autoincrement=False),  # in the order of first appearance
     Column("part", String(16), nullable=False),
     Column("id", Text, nullable=False),
     Column("document", Text, nullable=False),
