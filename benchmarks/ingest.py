@@ -29,7 +29,7 @@ from benchmarks.stocked import COMMUNITIES, SIDE, SOUTH, START, WEST, areas_text
 from dispatcher.area import parse_areas
 from dispatcher.dispatch import REMEMBERED
 from dispatcher.engine import Engine
-from dispatcher.snapshot import about, changed, mark
+from dispatcher.snapshot import Changed, about, mark
 from dispatcher.store.store import Store
 from dispatcher.stream import GROUP, READS, DispatchLoop
 from ingest.binding import event_record
@@ -112,7 +112,7 @@ def remember(store: Store, known: int) -> None:
     for n in range(known):
         sighting = _sighting(-1 - n, BESIDE_THESE + n, 0, at_s=n / known)
         engine.read(sighting, made_at=sighting.seen_at)
-    store.amend_snapshot(mark(store.areas()), about(engine), changed(engine), store.last_input())
+    store.amend_snapshot(mark(store.areas()), about(engine), Changed(engine), store.last_input())
 
 
 def _taken(store: Store, sightings: int) -> tuple[float, float, float, float]:

@@ -21,7 +21,7 @@ from dispatcher.dispatch import REMEMBERED, Decided, Dispatcher, parsed
 from dispatcher.engine import Engine
 from dispatcher.merge import Input, Merge
 from dispatcher.open311 import intake
-from dispatcher.snapshot import about, changed, load, mark
+from dispatcher.snapshot import Changed, about, mark, recall
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
@@ -84,11 +84,7 @@ class DispatchLoop:
 
     def recover(self) -> None:
         """Go on where the last dispatcher of this store ended. Call it once, before `run`; a stop ends it early."""
-        after = 0
-        kept = self._store.snapshot(self._mark)
-        if kept is not None:
-            after, known = kept
-            load(self.engine, known)
+        after = self._store.recall(self._mark, partial(recall, self.engine)) or 0
         self._dispatcher.recover(takewhile(lambda _: not self._reader.stopping, self._store.inputs(after)))
         if self._reader.stopping:
             return
@@ -191,7 +187,7 @@ class DispatchLoop:
         What it costs goes with what has changed, and not with what is known.
         """
         self._unkept = 0
-        self._store.amend_snapshot(self._mark, about(self.engine), changed(self.engine), self._dispatcher.seq)
+        self._store.amend_snapshot(self._mark, about(self.engine), Changed(self.engine), self._dispatcher.seq)
 
     def _decided(self, one: Input) -> list[Decided] | None:
         """None for a repeat; nothing for an input that makes no sense, which is rejected."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select
@@ -18,6 +19,7 @@ SNAPSHOT = "snapshot"  # what is not of a place or object, in `kept`, with the m
 PARTS = ("places", "anchors")  # of the document
 PAGE = 500
 Part = tuple[str, str]  # of which of PARTS, and its id
+Parts = Iterator[tuple[Part, Any]]
 
 
 def keep(connection: Connection, mark: str, about: Document, parts: Mapping[Part, Any], seq: int) -> None:
@@ -31,14 +33,16 @@ def keep(connection: Connection, mark: str, about: Document, parts: Mapping[Part
         forget(connection)
     before = {(row.part, row.id): row.n for row in _rows(connection, parts)}
     last = connection.scalar(select(func.max(known.c.n))) or 0
-    numbers = list(before.values())
+    fresh = count(last + 1)
+    numbers, names = list(before.values()), list(parts)
     for start in range(0, len(numbers), PAGE):
         connection.execute(delete(known).where(one_of(connection, known.c.n, numbers[start : start + PAGE])))
-    here = [part for part, document in parts.items() if document is not None]
-    for start in range(0, len(here), PAGE):
+    for start in range(0, len(names), PAGE):
+        some = [(part, parts[part]) for part in names[start : start + PAGE]]
         rows = [
-            {"n": before.get(part) or last + n, "part": part[0], "id": part[1], "document": dumps(parts[part])}
-            for n, part in enumerate(here[start : start + PAGE], start + 1)
+            {"n": before.get(part) or next(fresh), "part": part[0], "id": part[1], "document": dumps(document)}
+            for part, document in some
+            if document is not None
         ]
         insert_rows(connection, known, rows)
     connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
@@ -58,16 +62,20 @@ def forget(connection: Connection) -> None:
     connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
 
 
-def kept(connection: Connection, mark: str) -> tuple[int, Document] | None:
-    """What was kept last under a mark, and the number of the last input in it. In the order of first appearance."""
+def kept(connection: Connection, mark: str) -> tuple[int, Document, Parts] | None:
+    """What was kept last under a mark: the number of the last input in it, what is of no part, and each part.
+
+    Parts come in the order of their first appearance, and are read as they are asked for, in the same transaction.
+    """
     query = select(tables.kept).where(tables.kept.c.name == SNAPSHOT, tables.kept.c.mark == mark)
     row = connection.execute(query).one_or_none()
-    if row is None:
-        return None
-    found: dict[str, dict[str, Any]] = {part: {} for part in PARTS}
-    for part in connection.execution_options(yield_per=PAGE).execute(select(known).order_by(known.c.n)):
-        found[part.part][part.id] = json.loads(part.document)
-    return row.seq, json.loads(row.document) | {"places": [*found["places"].values()], "anchors": found["anchors"]}
+    return None if row is None else (row.seq, json.loads(row.document), _parts(connection))
+
+
+def _parts(connection: Connection) -> Parts:
+    with connection.execute(select(known).order_by(known.c.n), execution_options={"yield_per": PAGE}) as rows:
+        for row in rows:
+            yield (row.part, row.id), json.loads(row.document)
 
 
 def pages(connection: Connection) -> Iterable[list[tuple[int, str]]]:

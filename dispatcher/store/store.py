@@ -191,9 +191,27 @@ class Store:
             snapshots.keep(connection, mark, about, changed, seq)
 
     def snapshot(self, mark: str) -> tuple[int, Document] | None:
-        """What was kept last under that mark, and the number of the last input in it."""
+        """What was kept last under that mark, all of it at once, and the number of the last input in it."""
+        found: Document = {}
+
+        def take(about: Document, parts: snapshots.Parts) -> None:
+            everything = dict(parts)
+            found.update(about)
+            found["places"] = [place for (part, _), place in everything.items() if part == "places"]
+            found["anchors"] = {id: anchor for (part, id), anchor in everything.items() if part == "anchors"}
+
+        seq = self.recall(mark, take)
+        return None if seq is None else (seq, found)
+
+    def recall(self, mark: str, take: Callable[[Document, snapshots.Parts], None]) -> int | None:
+        """Give what was kept last under that mark, part by part; the number of the last input in it. None: nothing."""
         with self._engine.begin() as connection:
-            return snapshots.kept(connection, mark)
+            found = snapshots.kept(connection, mark)
+            if found is None:
+                return None
+            seq, about, parts = found
+            take(about, parts)
+        return seq
 
     def lease(self, right: Right = Right.DECIDE) -> Lease | None:
         """The right to decide on this store, or to send for it; None while another process has it."""

@@ -14,7 +14,7 @@ from test_stores import either  # noqa: F401  # fixture
 from dispatcher.area import Areas
 from dispatcher.case import State
 from dispatcher.engine import Engine
-from dispatcher.snapshot import about, changed, dumped, load
+from dispatcher.snapshot import Changed, about, dumped, load
 from dispatcher.store.store import Store
 from dispatcher.work.action import Action
 from models.taxonomy import Taxonomy
@@ -73,9 +73,9 @@ def test_what_changed_is_all_that_a_snapshot_needs(seed: int, remembered: int | 
     chance = random.Random(seed)
     for _ in lived(engine, seed, 400):
         if chance.random() < 0.3:
-            some = changed(engine)
+            some = Changed(engine)
             gone += sum(part is None for part in some.values())
-            kept = {part: document for part, document in (kept | some).items() if document is not None}
+            kept = {part: document for part, document in {**kept, **some}.items() if document is not None}
             places = [document for (part, _), document in kept.items() if part == "places"]
             anchors = {id: document for (part, id), document in kept.items() if part == "anchors"}
             assert whole(about(engine) | {"places": places, "anchors": anchors}) == whole(dumped(engine))
@@ -87,20 +87,20 @@ def test_what_changed_is_all_that_a_snapshot_needs(seed: int, remembered: int | 
 
 def test_nothing_changed_is_nothing_to_keep(sample_areas: Areas) -> None:
     engine = Engine(sample_areas, Taxonomy.read())
-    assert changed(engine) == {}
+    assert Changed(engine) == {}
     list(lived(engine, 1, 50))
-    assert changed(engine) != {}
-    assert changed(engine) == {}
+    assert Changed(engine) != {}
+    assert Changed(engine) == {}
     engine.read(clean_pass(99.0, origin=(22.7, 114.3)), made_at=MORNING + 99 * DAY)  # where nothing is
-    assert changed(engine) == {}
+    assert Changed(engine) == {}
 
 
 def test_an_engine_from_a_store_of_pieces_goes_on_as_the_one_that_kept_them(either: Store, sample_areas: Areas) -> None:  # noqa: F811
     one = Engine(sample_areas, Taxonomy.read(), remembered=30)
     for n in lived(one, 7, 300):
         if n % 20 == 19:
-            either.amend_snapshot("m", about(one), changed(one), n)
-    either.amend_snapshot("m", about(one), changed(one), 300)
+            either.amend_snapshot("m", about(one), Changed(one), n)
+    either.amend_snapshot("m", about(one), Changed(one), 300)
     assert either.snapshot("another") is None
     found = either.snapshot("m")
     assert found is not None
@@ -109,11 +109,11 @@ def test_an_engine_from_a_store_of_pieces_goes_on_as_the_one_that_kept_them(eith
     assert known == json.loads(json.dumps(dumped(one)))
     other = Engine(sample_areas, Taxonomy.read(), remembered=30)
     load(other, known)
-    assert changed(other) == {}  # what is known is kept already
+    assert Changed(other) == {}  # what is known is kept already
     for item in (sighting(0.2, 0.1, day=200.0), sighting(day=200.1), clean_pass(200.2), sighting(40.0, day=200.3)):
         made_at = MORNING + 201 * DAY
         assert other.read(item, made_at=made_at) == one.read(item, made_at=made_at)
-    either.amend_snapshot("m", about(other), changed(other), 304)
+    either.amend_snapshot("m", about(other), Changed(other), 304)
     found = either.snapshot("m")
     assert found is not None
     assert found[0] == 304
