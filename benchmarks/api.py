@@ -25,6 +25,7 @@ from benchmarks.machine import RESULTS, where
 from benchmarks.served import keys, more_files, quantile, server
 from benchmarks.stocked import COMMUNITIES, DISTRICTS, STREETS, postgresql, stock
 from dispatcher.store.store import Store
+from jiexun.collector import seldom
 
 CASES, RATE, SECONDS = 1_000_000, 50.0, 60.0
 WARM_S = 3.0
@@ -45,7 +46,8 @@ def main(
             tokens = keys(store, (None, STREETS[17]))
         with server(url) as port:
             asyncio.run(asked(port, tokens, rate, WARM_S))
-            took = asyncio.run(asked(port, tokens, rate, seconds))
+            with seldom():  # whoever asks must not stand still while it looks for objects that nobody needs
+                took = asyncio.run(asked(port, tokens, rate, seconds))
     every = [ms for some in took.values() for ms in some]
     result = {
         "benchmark": "api",

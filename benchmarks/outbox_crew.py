@@ -30,7 +30,7 @@ from vision.place import place_of
 from vision.sighting import Sighting, enveloped
 
 DISPATCH, DELIVER = "dispatcher", "deliver"
-SNAPSHOT_EVERY = 500  # inputs, however many cases are known: so that kills meet snapshots, of which few are else made
+SNAPSHOT_EVERY = 500  # inputs: so that kills meet snapshots, of which few are else made
 
 
 def dispatch(folder: str) -> None:
@@ -39,7 +39,7 @@ def dispatch(folder: str) -> None:
 
     home = Path(folder)
     text = (home / "areas.geojson").read_text(encoding="utf-8")
-    stream.SNAPSHOT_EVERY, stream.SNAPSHOT_PART = SNAPSHOT_EVERY, 0
+    stream.SNAPSHOT_EVERY = SNAPSHOT_EVERY
     bus = FileBus(home, READS)
     reader = Reader(bus, Unwatched())
     with Store.open(store_url(home)) as store:

@@ -14,6 +14,7 @@ import h3
 from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
 from dispatcher.case import OVER, Alert, Anchor, Case, CaseEvent, Share, State
+from dispatcher.changes import Changes
 from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, same_bank, spread_m
 from dispatcher.open311.report import PREFIX
 from dispatcher.owner import owners, recipients
@@ -56,6 +57,7 @@ class Engine:
         self._unsaid: dict[str, str] = {}  # by case: the action that made one of two, or two of one
         self._remembered = remembered
         self._clock = datetime.min.replace(tzinfo=UTC)
+        self.changes = Changes()  # of what a snapshot holds
         self.rules: Rules = NONE  # of communities and campaigns, as imported last
         self.repeats = 0
 
@@ -87,6 +89,7 @@ class Engine:
         if place is None or action.id in self._read:
             return
         self._read[action.id] = None
+        self.changes.place(place.id)
         episode = next(episode for episode in place.episodes if episode.id == action.case)
         if action.into is not None:
             self._merge(place, episode, action, action.into)
@@ -135,10 +138,8 @@ class Engine:
         """The largest envelope time read; None before the first."""
         return None if self._clock.year == 1 else self._clock
 
-    @property
-    def known(self) -> int:
-        """How many cases and objects a snapshot would hold."""
-        return len(self._place_of) + len(self._anchors)
+    def place(self, id: str) -> Place | None:
+        return self._places.get(id)
 
     def places(self) -> Iterable[Place]:
         return self._places.all()
@@ -169,14 +170,17 @@ class Engine:
             for episode in place.episodes[:-1]:
                 if episode not in settled:
                     del self._place_of[episode.id]
+                    self.changes.place(place.id)
             place.episodes[:] = [*settled, last]
             if last.state in OVER and now - last.looks[-1].at > FORGOTTEN:
                 for episode in place.episodes:
                     del self._place_of[episode.id]
                 self._places.forget(place)
+                self.changes.place(place.id)
         for id, known in list(self._anchors.items()):
             if now - max(s.seen_at for s in known) > FORGOTTEN:
                 del self._anchors[id], self._anchored[id]
+                self.changes.anchor(id)
                 self._grid.remove(id)
         self._places.tidy()
 
@@ -224,6 +228,7 @@ class Engine:
         id = _best({id: _score(sighting, self._anchors[id], *self._anchored[id]) for id in near})
         if id is None:
             id = derived_id("anchor", sighting.id)
+        self.changes.anchor(id)
         known = self._anchors.setdefault(id, [])
         known.append(sighting)
         if len(known) > KEPT:
@@ -241,6 +246,7 @@ class Engine:
         other = self._place_of.get(into)
         if other is None:
             return
+        self.changes.place(other.id)
         kept = next(found for found in other.episodes if found.id == into)
         other.parts += [kept.position, episode.position, *place.parts]
         kept.join(episode, self._owners)
@@ -263,6 +269,7 @@ class Engine:
             self._unsaid[part_of.id] = action.id
         made = Place(derived_id("place", part), place.kind, place.matter, [fresh])
         self._place_of[part] = made
+        self.changes.place(made.id)
         self._places.hide(place)
         place.parts = []  # what was one is known to be several
         self._places.put(place)
@@ -288,6 +295,7 @@ class Engine:
 
     def _judge(self, place: Place, episode: Episode, *, cause: str, again: bool) -> list[CaseEvent]:
         """Move an episode to the state its belief asks for, and say what happened."""
+        self.changes.place(place.id)
         beliefs = episode.refresh(place.kind)
         if episode is not place.now or episode.state is State.CLOSED or episode.refused_until is not None:
             return []

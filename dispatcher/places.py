@@ -25,6 +25,9 @@ class Places:
     def __getitem__(self, id: str) -> Place:
         return self._all[id]
 
+    def get(self, id: str) -> Place | None:
+        return self._all.get(id)
+
     def all(self) -> ValuesView[Place]:
         return self._all.values()
 

@@ -6,7 +6,9 @@ Positions, beliefs and indexes follow from it and are made anew. Numbers come ba
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from dispatcher.belief import Look
@@ -15,9 +17,11 @@ from dispatcher.engine import Engine
 from dispatcher.place import Episode, Located, Place
 from dispatcher.work.rules import Rules
 from ingest.frame import parse_rfc3339, rfc3339
-from vision.sighting import parse_sighting
+from vision.sighting import Sighting, parse_sighting
 
-FORMAT = "1"  # raised when an engine decides otherwise: then the inputs are read again
+PLACES, ANCHORS = "places", "anchors"
+Part = tuple[str, str]  # of the one or the other, and its id
+FORMAT = "2"  # raised when an engine decides otherwise: then the inputs are read again
 
 
 def mark(areas: str | None) -> str:
@@ -27,22 +31,66 @@ def mark(areas: str | None) -> str:
 
 def dumped(engine: Engine) -> dict[str, Any]:
     """Everything an engine knows, but for which inputs it has read: the store knows them."""
-    return {
-        "clock": None if engine.clock is None else rfc3339(engine.clock),
+    return about(engine) | {
         "places": [_place(place) for place in engine.places()],
         "anchors": {id: [s.document() for s in sightings] for id, sightings in engine.anchors().items()},
+    }
+
+
+def about(engine: Engine) -> dict[str, Any]:
+    """What of a snapshot is of no place or object."""
+    return {
+        "clock": None if engine.clock is None else rfc3339(engine.clock),
         "rules": dict(engine.rules.pages),
     }
 
 
+class Changed(Mapping[Part, Any]):
+    """Of `dumped` the places and objects that changed since this was made last, None for those that are gone.
+
+    Of an engine that was never asked that is all there is. What it costs goes with what changed. Each is written when
+    it is asked for, and none is kept: so it is for here and now, while the engine stands still.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        places, anchors = engine.changes.taken()
+        self._parts: dict[Part, None] = dict.fromkeys((PLACES, id) for id in places)
+        self._parts |= dict.fromkeys((ANCHORS, id) for id in anchors)
+
+    def __getitem__(self, part: Part) -> Any:
+        name, id = part
+        if name == ANCHORS:
+            sightings = self._engine.anchors().get(id)
+            return None if sightings is None else [one.document() for one in sightings]
+        place = self._engine.place(id)
+        return None if place is None else _place(place)
+
+    def __iter__(self) -> Iterator[Part]:
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+
 def load(engine: Engine, doc: dict[str, Any]) -> None:
     """Bring a fresh engine to where `dumped` left the other. Raises ValueError or KeyError for what is no snapshot."""
-    engine.adopt(
-        [_place_of(place) for place in doc["places"]],
-        {id: [parse_sighting(data) for data in sightings] for id, sightings in doc["anchors"].items()},
-        _time_of(doc["clock"]),
-    )
-    engine.rules = Rules.of(doc.get("rules", {}))
+    places = (((PLACES, place["id"]), place) for place in doc["places"])
+    anchors = (((ANCHORS, id), sightings) for id, sightings in doc["anchors"].items())
+    recall(engine, doc, chain(places, anchors))
+
+
+def recall(engine: Engine, about: dict[str, Any], parts: Iterable[tuple[Part, Any]]) -> None:
+    """`load`, one part after another: the documents of all would take more memory than what is made of them."""
+    places: list[Place] = []
+    anchors: dict[str, list[Sighting]] = {}
+    for (name, id), found in parts:
+        if name == PLACES:
+            places.append(_place_of(found))
+        else:
+            anchors[id] = [parse_sighting(data) for data in found]
+    engine.adopt(places, anchors, _time_of(about["clock"]))
+    engine.rules = Rules.of(about.get("rules", {}))
 
 
 def _place(place: Place) -> dict[str, Any]:

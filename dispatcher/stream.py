@@ -21,7 +21,7 @@ from dispatcher.dispatch import REMEMBERED, Decided, Dispatcher, parsed
 from dispatcher.engine import Engine
 from dispatcher.merge import Input, Merge
 from dispatcher.open311 import intake
-from dispatcher.snapshot import dumped, load, mark
+from dispatcher.snapshot import Changed, about, mark, recall
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
@@ -41,8 +41,8 @@ FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
 NOTHING: tuple[str, Input | None] = ("", None)  # what caused a letter that this loop did not write
-SNAPSHOT_EVERY = 50_000  # inputs at least; about half an hour of 5,000 vehicles, which a start reads in some 15 s ...
-SNAPSHOT_PART = 1  # ... and so many for each case that is known: a snapshot holds them all
+SNAPSHOT_EVERY = 50_000  # inputs at most; about half an hour of 5,000 vehicles, which a start reads in some 15 s ...
+SNAPSHOT_CHANGED = 10_000  # ... and places and objects that changed: keeping so many takes a second or two
 
 
 class DispatchLoop:
@@ -84,11 +84,7 @@ class DispatchLoop:
 
     def recover(self) -> None:
         """Go on where the last dispatcher of this store ended. Call it once, before `run`; a stop ends it early."""
-        after = 0
-        kept = self._store.snapshot(self._mark)
-        if kept is not None:
-            after, known = kept
-            load(self.engine, known)
+        after = self._store.recall(self._mark, partial(recall, self.engine)) or 0
         self._dispatcher.recover(takewhile(lambda _: not self._reader.stopping, self._store.inputs(after)))
         if self._reader.stopping:
             return
@@ -182,13 +178,16 @@ class DispatchLoop:
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)
         self._send_outbox()
         self._unkept += len(decided)
-        if self._unkept >= max(SNAPSHOT_EVERY, SNAPSHOT_PART * self.engine.known):
+        if self._unkept >= SNAPSHOT_EVERY or len(self.engine.changes) >= SNAPSHOT_CHANGED:
             self._keep_snapshot()
 
     def _keep_snapshot(self) -> None:
-        """So that the next dispatcher starts from here, and not from the beginning of the history."""
+        """So that the next dispatcher starts from here, and not from the beginning of the history.
+
+        What it costs goes with what has changed, and not with what is known.
+        """
         self._unkept = 0
-        self._store.keep_snapshot(self._mark, dumped(self.engine), self._dispatcher.seq)
+        self._store.amend_snapshot(self._mark, about(self.engine), Changed(self.engine), self._dispatcher.seq)
 
     def _decided(self, one: Input) -> list[Decided] | None:
         """None for a repeat; nothing for an input that makes no sense, which is rejected."""

@@ -308,6 +308,7 @@ def bench_ingest(
     cases: Annotated[int, typer.Option(min=100, help="Stored, of the larger store.")] = 1_000_000,
     beside: Annotated[int, typer.Option(min=100, help="Stored, of the smaller store.")] = 10_000,
     sightings: Annotated[int, typer.Option(min=10, help="Taken by each store.")] = 60_000,
+    known: Annotated[int, typer.Option(min=1, help="Things that the engine knows when it starts, at most.")] = 100_000,
     save: SaveResult = False,
     json: Json = False,
 ) -> None:
@@ -324,7 +325,7 @@ def bench_ingest(
     with explained():
         from benchmarks.ingest import main as ingest
 
-        ingest(cases=cases, beside=beside, sightings=sightings, save=save, json=json)
+        ingest(cases=cases, beside=beside, sightings=sightings, known=known, save=save, json=json)
 
 
 @bench_app.command("privacy")

@@ -34,7 +34,7 @@ from jiexun.streams import areas_of, default_store
 from models.taxonomy import Taxonomy
 from vision.pictures import NAME, EvidenceArchive
 
-TABLES = ("inputs", "kept", "cases", "reports", "reporters")  # in which something was written over
+TABLES = ("inputs", "kept", "known", "cases", "reports", "reporters")  # in which something was written over
 
 
 @dataclass(frozen=True, slots=True)

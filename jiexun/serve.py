@@ -15,6 +15,7 @@ from dispatcher.store.store import Store
 from dispatcher.work.ticker import Ticker
 from jiexun.access import answering, count_access
 from jiexun.accounts import console_app
+from jiexun.collector import seldom
 from jiexun.options import AreasFile, EvidenceUrl, MetricsPort, explained
 from jiexun.report import console
 from jiexun.run import open_evidence, print_warnings, stored_in
@@ -62,5 +63,5 @@ def serve_command(
             count_access(app, opened, process.metrics.registry)
             served = serve(app, address, port or settings.port)
             console.print(f"[bold]the page: {served.url}[/]   (Ctrl+C ends it)")
-            with Ticker(partial(tick, app), partial(datetime.now, UTC)):
+            with Ticker(partial(tick, app), partial(datetime.now, UTC)), seldom():
                 served.run()

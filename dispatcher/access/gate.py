@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -15,6 +15,15 @@ from dispatcher.access.throttle import ACCOUNT, ADDRESS, Throttle, subject_of
 from dispatcher.access.tokens import hashed, key_id, new_token
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What somebody has shown, a token of one kind or nothing, and as whom they were let in with it."""
+
+    principal: Principal
+    key: str | None = field(default=None, repr=False)
+    session: str | None = field(default=None, repr=False)
 
 
 class NotSignedIn(PermissionError):
@@ -38,11 +47,14 @@ class AccountStore(Protocol):
     def rehash(self, login: str, password_hash: str) -> None: ...
     def begin_session(self, token_hash: str, account: Account, now: datetime) -> bool: ...
     def session(self, token_hash: str, now: datetime) -> Session | None: ...
+    def sessions(self, token_hashes: Sequence[str], now: datetime) -> dict[str, Session]: ...
     def end_session(self, token_hash: str) -> None: ...
 
 
 class KeyStore(Protocol):
+    def remembered(self, id: str, token_hash: str, now: datetime) -> Key | None: ...
     def find(self, id: str, token_hash: str, now: datetime) -> Key | None: ...
+    def find_all(self, ids: Mapping[str, str], now: datetime) -> dict[str, Key]: ...
 
 
 class AttemptStore(Protocol):
@@ -78,10 +90,34 @@ class Gate:
         session = self.accounts.session(hashed(token), self.now())
         return None if session is None else session.account.principal()
 
+    def remembered_key(self, token: str) -> Principal | None:
+        """As `of_key` said a moment ago, if it did; asks nobody."""
+        id = key_id(token)
+        key = None if id is None else self.keys.remembered(id, hashed(token), self.now())
+        return None if key is None else key.principal()
+
     def of_key(self, token: str) -> Principal | None:
         id = key_id(token)
         key = None if id is None else self.keys.find(id, hashed(token), self.now())
         return None if key is None else key.principal()
+
+    def still_known(self, many: Collection[Shown]) -> set[Shown]:
+        """Who would still be let in, and as the same, of those who have shown this: a question or two for all."""
+        now = self.now()
+        sessions = self.accounts.sessions([hashed(one.session) for one in many if one.session], now)
+        tokens = [one.key for one in many if one.key]
+        keys = self.keys.find_all({hashed(token): id for token in tokens if (id := key_id(token))}, now)
+
+        def again(one: Shown) -> Principal | None:
+            if one.key:
+                key = keys.get(hashed(one.key))
+                return None if key is None else key.principal()
+            if one.session:
+                session = sessions.get(hashed(one.session))
+                return None if session is None else session.account.principal()
+            return self.anyone()
+
+        return {one for one in many if again(one) == one.principal}
 
     def sign_in(self, login: str, password: str, address: str) -> str:
         """The token of a new session. Raises NotSignedIn or TooManyAttempts, both without saying what was wrong."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dispatcher.access.gate import Gate
+from dispatcher.access.gate import Gate, Shown
 from dispatcher.access.principal import Principal
 from dispatcher.api.problems import problem
 
@@ -38,7 +37,9 @@ class AccessCheck:
         headers = Headers(scope=scope)
         bearer = _bearer(headers)
         session = None if bearer else session_token(headers, scope["scheme"])
-        principal = await run_in_threadpool(self._who, bearer, session)
+        principal = self._gate.remembered_key(bearer) if bearer else None
+        if principal is None:
+            principal = await run_in_threadpool(self._who, bearer, session)
         if bearer and principal is None:
             refused = problem(401, "this key is unknown, expired or revoked", scope["path"])
             refused.headers["www-authenticate"] = 'Bearer error="invalid_token"'
@@ -72,21 +73,10 @@ class AccessCheck:
         return not with_session
 
 
-def still_known(request: Request, gate: Gate) -> Callable[[], bool]:
-    """For an answer that takes hours: whether whoever asked would still be let in, and as the same."""
-    before: Principal | None = request.state.principal
-    session: str | None = request.state.session
-    bearer = _bearer(request.headers)
-
-    def check() -> bool:
-        return before is not None and now() == before
-
-    def now() -> Principal | None:
-        if bearer:
-            return gate.of_key(bearer)
-        return gate.anyone() if session is None else gate.of_session(session)
-
-    return check
+def shown(request: Request) -> Shown:
+    """What a request that was let in came with, for an answer that takes hours and has to ask again."""
+    state = request.state
+    return Shown(state.principal, key=_bearer(request.headers), session=state.session)
 
 
 def session_token(headers: Headers, scheme: str) -> str | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, cast
 
 from fastapi import APIRouter, FastAPI, Header, HTTPException, Query, Request
-from sse_starlette import EventSourceResponse
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -22,12 +21,13 @@ from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING
 from dispatcher.api import maps, offices, ogc, open311, reports, signin
-from dispatcher.api.access import AccessCheck, still_known
+from dispatcher.api.access import AccessCheck, shown
 from dispatcher.api.asked import Asked
 from dispatcher.api.desk import Desk, DeskDep, Pictures, ViewDep
 from dispatcher.api.follow import Follower
 from dispatcher.api.maps import GeoJson
 from dispatcher.api.names import AreaNames, Names
+from dispatcher.api.page import Pages
 from dispatcher.api.problems import DESCRIBED, Api, install
 from dispatcher.api.rules import anybody, check_rules, needs
 from dispatcher.api.schemas import (
@@ -41,8 +41,9 @@ from dispatcher.api.schemas import (
     ObjectOut,
     SightingOut,
     SummaryOut,
+    cursor,
 )
-from dispatcher.api.stream import Stream, wire
+from dispatcher.api.stream import EventStream, Stream, wire
 from dispatcher.api.work import router as work_router
 from dispatcher.area import Areas
 from dispatcher.open311.intake import Intake
@@ -104,8 +105,8 @@ def create_app(
     names = Names(areas, taxonomy or Taxonomy.read())
     gate = Gate(store.accounts, store.keys, store.attempts, Passwords(), always=always or provider is not None)
     end = threading.Event()
-    app.state.desk = Desk(store, names, evidence, end, gate, provider, CONSOLE, public_url)
-    app.state.follower = Follower(store, partial(wire, names), end)
+    app.state.desk = Desk(store, names, evidence, end, gate, provider, CONSOLE, public_url, Pages(names))
+    app.state.follower = Follower(store, partial(wire, names), gate.still_known, end)
     app.include_router(router)
     app.include_router(signin.router)
     app.state.clerk = clerk or Clerk(store, areas, names.taxonomy)
@@ -165,8 +166,9 @@ def health(view: ViewDep) -> Health:
 def cases(desk: DeskDep, view: ViewDep, where: Asked, accept: ogc.Accept = None) -> Any:
     """Cases, the last raised first: what was told last stands at the top. GeoJSON for whoever prefers that."""
     found = view.cases(where)
-    answer = CasesOut.of(found, desk.names)
-    return ogc.collection(found.cases, desk.names, answer.next) if ogc.wants_geojson(accept) else answer
+    if ogc.wants_geojson(accept):
+        return ogc.collection(found.cases, desk.names, cursor(found))
+    return Response(desk.pages.written(found), media_type="application/json")
 
 
 @router.get(
@@ -218,19 +220,16 @@ def summary(view: ViewDep) -> SummaryOut:
     return SummaryOut.of(view.summary(today), rfc3339(today.astimezone(UTC)))
 
 
-@router.get("/api/events", response_class=EventSourceResponse, dependencies=[needs(Role.VIEWER)])
+@router.get("/api/events", response_class=EventStream, dependencies=[needs(Role.VIEWER)])
 def events(
     request: Request,
-    desk: DeskDep,
     view: ViewDep,
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[int | None, Header(ge=0)] = None,
-) -> EventSourceResponse:
+) -> EventStream:
     """Server-sent events. `Last-Event-ID`, which a browser sends when it connects again, goes before `after`."""
-    log = view.log()
-    stream = Stream(view, request.app.state.follower, desk.stopping, still_known(request, desk.gate))
-    start = after if last_event_id is None else last_event_id
-    return EventSourceResponse(stream.events(log, start), ping=0)  # the stream has its own heartbeat
+    stream = Stream(view, request.app.state.follower, shown(request))
+    return EventStream(stream, view.log(), after if last_event_id is None else last_event_id)
 
 
 @router.get(

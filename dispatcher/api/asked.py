@@ -25,7 +25,7 @@ Corners = Annotated[
 DEFAULT, MOST = 100, 2000
 
 
-def case_filter(
+async def case_filter(
     view: ViewDep,
     state: Code = None,
     matter: Code = None,

@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from dispatcher.access.gate import Gate
 from dispatcher.access.oidc import Provider
 from dispatcher.api.names import Names
+from dispatcher.api.page import Pages
 from dispatcher.api.view import View
 from dispatcher.store.store import Store
 
@@ -34,9 +35,11 @@ class Desk:
     provider: Provider | None  # of identities
     console: Path  # the files of the page
     public_url: str  # under which browsers reach the page; "" where it does not matter
+    pages: Pages
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
+    """`async` as all that asks nobody: a plain function would be sent through a thread of its own."""
     desk: Desk = request.app.state.desk
     return desk
 
@@ -44,7 +47,7 @@ def _desk(request: Request) -> Desk:
 DeskDep = Annotated[Desk, Depends(_desk)]
 
 
-def _view(request: Request, desk: DeskDep) -> View:
+async def _view(request: Request, desk: DeskDep) -> View:
     return View.of(request.state.principal, desk.store, desk.names.areas)
 
 

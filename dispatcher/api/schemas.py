@@ -119,8 +119,8 @@ class CaseOut(BaseModel):
     raised: int  # seq of the event that orders the list
 
     @classmethod
-    def of(cls, stored: StoredCase, names: Names, now: str | None = None) -> Self:
-        """`now`: RFC 3339, when it is asked what is overdue; None: this moment."""
+    def of(cls, stored: StoredCase, names: Names, overdue: bool | None = None) -> Self:
+        """`overdue`: where it was found out already; None: it is asked of this moment."""
         document, due = stored.document, stored.due
         matter_zh, matter_en = names.matter(document["matter"])
         ellipse = Ellipse.of(document["covariance_m2"])
@@ -140,7 +140,7 @@ class CaseOut(BaseModel):
             alerts=[_alert(alert, names) for alert in document["alerts"]],
             evidence=EvidenceOut.of(document["evidence"]),
             due_at=None if due is None else due.at,
-            overdue=None if due is None else due.overdue(now or rfc3339(datetime.now(UTC))),
+            overdue=due.overdue(rfc3339(datetime.now(UTC))) if due is not None and overdue is None else overdue,
             seq=stored.updated,
             raised=stored.raised,
         )
@@ -220,16 +220,15 @@ class CasesOut(BaseModel):
     next: str | None  # the `cursor` of the next page; null at the end
 
     @classmethod
-    def of(cls, listing: Listing, names: Names) -> Self:
-        now = rfc3339(datetime.now(UTC))
-        cases = [CaseOut.of(case, names, now) for case in listing.cases]
+    def around(cls, listing: Listing, cases: list[CaseOut]) -> Self:
+        """What a page says beside its cases, and these."""
         return cls(
             log=listing.log,
             seq=listing.seq,
             total=listing.total,
             total_is_least=listing.more,
             cases=cases,
-            next=None if listing.below is None else f"{listing.log}.{listing.below}",
+            next=cursor(listing),
         )
 
 
@@ -359,6 +358,11 @@ class WaysOut(BaseModel):
 
     password: bool
     provider: str | None  # the name on the button for the identity provider
+
+
+def cursor(listing: Listing) -> str | None:
+    """Of the page after this one."""
+    return None if listing.below is None else f"{listing.log}.{listing.below}"
 
 
 def _owner(share: dict[str, Any], names: Names) -> OwnerOut:

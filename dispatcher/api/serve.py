@@ -112,7 +112,8 @@ def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 8000) -> Serving:
             f"there are no accounts yet: only the loopback address is served, not {host} (see `jiexun users add`)"
         )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # Said aloud, or asyncio takes it for no TCP, and what is short waits 40 ms for a reader to acknowledge the header.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port left in TIME_WAIT is free
     try:
         listener.bind((host, port))

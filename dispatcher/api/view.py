@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import shapely
@@ -37,7 +38,7 @@ class View:
             return cls(store, areas, Scope(frozenset()))
         if principal.areas is None:
             return cls(store, areas, EVERYTHING)
-        return cls(store, areas, Scope.of(principal.areas, areas.parents()))
+        return cls(store, areas, _scope(principal.areas, areas))
 
     def log(self) -> str:
         """The name of the log that every number counts in."""
@@ -115,6 +116,12 @@ class View:
 
     def _stands_in(self, thing: Mapping[str, Any]) -> bool:
         return any(self.scope.covers(area.code) for area in self.areas.covering(thing["lat"], thing["lon"]))
+
+
+@lru_cache(maxsize=1000)
+def _scope(codes: frozenset[str], areas: AreaNames) -> Scope:
+    """What lies below these codes, by them and by the file of areas, all of which is gone through."""
+    return Scope.of(codes, areas.parents())
 
 
 def _code(feature: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from dispatcher.engine import Engine
 from dispatcher.open311.limits import Limits
 from dispatcher.open311.posted import Filed
 from dispatcher.open311.report import Taking
-from dispatcher.snapshot import load, mark
+from dispatcher.snapshot import mark, recall
 from dispatcher.store import reports
 from dispatcher.store.rows import Letter
 from models.taxonomy import Taxonomy
@@ -103,10 +103,7 @@ class Intake:
         made = self._dispatcher
         if made is None:
             made = Dispatcher(Engine(self._areas, self._taxonomy, remembered=REMEMBERED), self._store)
-            kept = self._store.snapshot(mark(self._store.areas()))
-            if kept is not None:
-                made.seq, known = kept
-                load(made.engine, known)
+            made.seq = self._store.recall(mark(self._store.areas()), partial(recall, made.engine)) or 0
         made.recover(self._store.inputs(made.seq))
         self._dispatcher = made
         return made

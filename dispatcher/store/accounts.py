@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from dispatcher.access.account import SESSION_LONGEST, TOUCH, Account, Session
 from dispatcher.access.principal import Role
 from dispatcher.store.access_tables import accounts, sessions
+from dispatcher.store.bulk import rows_with, update_rows
 from dispatcher.store.database import writer
 from ingest.frame import parse_rfc3339, rfc3339
 
@@ -80,22 +82,25 @@ class Accounts:
 
     def session(self, token_hash: str, now: datetime) -> Session | None:
         """The session of a token, and it is noted as used. None when there is none, or it is over."""
-        query = select(sessions.c.started_at, sessions.c.seen_at, accounts).join(
+        return self.sessions([token_hash], now).get(token_hash)
+
+    def sessions(self, token_hashes: Sequence[str], now: datetime) -> dict[str, Session]:
+        """The sessions of these tokens that are not over; they are noted as used."""
+        query = select(sessions.c.hash, sessions.c.started_at, sessions.c.seen_at, accounts).join(
             accounts, accounts.c.login == sessions.c.login
         )
+        found = {}
         with self._engine.begin() as connection:
-            row = connection.execute(query.where(sessions.c.hash == token_hash)).one_or_none()
-        if row is None:
-            return None
-        started, seen = parse_rfc3339(row.started_at), parse_rfc3339(row.seen_at)
-        session = Session(account=_account(row), started_at=started, seen_at=seen)
-        if session.over(now):
-            return None
-        if now - seen >= TOUCH:
+            for row in rows_with(connection, query, sessions.c.hash, token_hashes):
+                started, seen = parse_rfc3339(row.started_at), parse_rfc3339(row.seen_at)
+                session = Session(account=_account(row), started_at=started, seen_at=seen)
+                if not session.over(now):
+                    found[row.hash] = session
+        stale = [{"hash": hash, "seen_at": rfc3339(now)} for hash, one in found.items() if now - one.seen_at >= TOUCH]
+        if stale:
             with self._writer.begin() as connection:
-                known = update(sessions).where(sessions.c.hash == token_hash)
-                connection.execute(known.values(seen_at=rfc3339(now)))
-        return session
+                update_rows(connection, sessions, stale, ["hash"])
+        return found
 
     def end_session(self, token_hash: str) -> None:
         with self._writer.begin() as connection:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -20,8 +22,9 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DisconnectionError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from dispatcher.store import tables
@@ -33,6 +36,8 @@ DRIVERS = {SQLITE: "sqlite+pysqlite", POSTGRESQL: "postgresql+psycopg"}
 WRITING = 0x4A58_0001  # PostgreSQL's advisory locks: one writer at a time ...
 DECIDING = 0x4A58_0002  # ... one dispatcher ...
 SENDING = 0x4A58_0003  # ... and one sender
+IDLE_S = 1.0  # after which a connection is asked whether it still is one
+USED = "used_s"
 
 
 class StoreUnavailable(OSError):
@@ -64,6 +69,12 @@ def connect(url: str) -> Engine:
 def writer(engine: Engine) -> Engine:
     """The same engine, whose transactions take the write lock as they begin."""
     return engine.execution_options(write=True)
+
+
+def at_once(engine: Engine) -> Engine:
+    """The same engine for single statements that read: each sees one moment by itself, no transaction is begun."""
+    single = engine.execution_options(single=True)
+    return single if engine.dialect.name == SQLITE else single.execution_options(isolation_level="AUTOCOMMIT")
 
 
 class rare(ColumnElement[bool]):  # noqa: N801  # reads as a word of a query
@@ -142,12 +153,33 @@ def _sqlite(url: URL) -> Engine:
 
 def _postgresql(url: URL) -> Engine:
     """A reader sees one snapshot; writers take turns, so that rows become visible in the order of their `seq`."""
-    engine = create_engine(url, pool_pre_ping=True)
+    engine = create_engine(url)
     event.listen(engine, "begin", _take_turn)
+    event.listen(engine, "checkin", _used)
+    event.listen(engine, "checkout", partial(_answers, engine))
     return engine
 
 
+def _used(_connection: Any, record: ConnectionPoolEntry) -> None:
+    record.info[USED] = time.monotonic()
+
+
+def _answers(engine: Engine, connection: Any, record: ConnectionPoolEntry, _proxy: Any) -> None:
+    """A server that was started anew has forgotten the connections of before: one that lay idle is asked first.
+
+    SQLAlchemy's own way asks each time, which costs as much as a small question.
+    """
+    if time.monotonic() - record.info.get(USED, 0.0) < IDLE_S:
+        return
+    try:
+        engine.dialect.do_ping(connection)
+    except engine.dialect.loaded_dbapi.Error as error:
+        raise DisconnectionError("the server has gone away") from error  # the pool opens another one
+
+
 def _take_turn(connection: Any) -> None:
+    if connection.get_execution_options().get("single", False):
+        return
     if connection.get_execution_options().get("write", False):
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({WRITING})")
     else:

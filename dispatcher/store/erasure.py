@@ -6,21 +6,21 @@ import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, erased, left_of, left_of_pass, left_of_sighting, spots
-from dispatcher.store import reports, tables
+from dispatcher.store import reports, snapshots, tables
 from dispatcher.store.bulk import update_rows, upsert_rows
 from dispatcher.store.database import zero_freed
 from dispatcher.store.gone_tables import erased_looks
 from dispatcher.store.maps import looks_of
 from dispatcher.store.rows import Document
-from dispatcher.store.store import SNAPSHOT
 from dispatcher.work.action import ACTION_TYPE, parsed_action
 from dispatcher.work.rules import RULES_TYPE, Rules
-from ingest.envelope import Envelope, dumps, parse_envelope
+from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, parse_pass, parse_sighting
 
 PAGE = 500
@@ -110,16 +110,25 @@ def _keep_looks(connection: Connection, looks: Counter[tuple[str, int]]) -> None
 
 def _overwrite_snapshot(connection: Connection, sightings: Collection[str], day: str) -> None:
     """An engine's memory holds sightings too."""
-    where = tables.kept.c.name == SNAPSHOT
-    text = connection.scalar(select(tables.kept.c.document).where(where))
-    if text is None or not sightings:
-        return
-    known = json.loads(text)
-    for place in known["places"]:
-        for episode in place["episodes"]:
-            episode["sightings"] = [_remembered(data, sightings, day) for data in episode["sightings"]]
-    known["anchors"] = {id: [_remembered(d, sightings, day) for d in found] for id, found in known["anchors"].items()}
-    connection.execute(update(tables.kept).where(where).values(document=dumps(known)))
+    for rows in snapshots.pages(connection) if sightings else ():
+        changed = {}
+        for n, text in rows:
+            before = json.loads(text)
+            after = _part(before, sightings, day)
+            if after != before:
+                changed[n] = after
+        snapshots.rewrite(connection, changed)
+
+
+def _part(part: Any, sightings: Collection[str], day: str) -> Any:
+    """A place, or the sightings of an object."""
+    if isinstance(part, list):
+        return [_remembered(data, sightings, day) for data in part]
+    episodes = [
+        episode | {"sightings": [_remembered(data, sightings, day) for data in episode["sightings"]]}
+        for episode in part["episodes"]
+    ]
+    return part | {"episodes": episodes}
 
 
 def _remembered(data: Document, sightings: Collection[str], day: str) -> Document:

@@ -12,7 +12,7 @@ from dispatcher.store import shelf, tables, tally
 from dispatcher.store.bulk import rows_with
 from dispatcher.store.due import WORK, due_of, dues
 from dispatcher.store.project import stored_event
-from dispatcher.store.rows import CaseFilter, Due, Listing, StoredCase, StoredEvent, Summary
+from dispatcher.store.rows import CaseFilter, Due, Line, Listing, StoredCase, StoredEvent, Summary
 from dispatcher.store.seen_by import areas_of, cases_in, visible
 from dispatcher.store.work import input_lines
 from dispatcher.store.work_tables import work
@@ -29,7 +29,7 @@ def listing(connection: Connection, where: CaseFilter, log: str) -> Listing:
         seq=last_event(connection),
         total=page.total,
         more=page.more,
-        cases=[_stored_case(row, due_of(row)) for row in rows],
+        lines=[Line(row.id, row.area, row.raised, row.updated, row.document, due_of(row)) for row in rows],
         below=page.below,
     )
 

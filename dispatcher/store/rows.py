@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from dispatcher.access.scope import EVERYTHING, Scope
@@ -72,6 +74,24 @@ class StoredCase:
     late_from: str | None = None  # `Work.late_from`, where the desk asks
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A case as a list gives it, not read yet. Two that are equal are shown alike, as long as what is due is."""
+
+    id: str
+    area: str | None
+    raised: int
+    updated: int
+    text: str  # the document as it is stored
+    due: Due
+
+    def case(self) -> StoredCase:
+        document = json.loads(self.text)
+        return StoredCase(
+            id=self.id, area=self.area, raised=self.raised, updated=self.updated, document=document, due=self.due
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredEvent:
     """One entry of the event log. `document` is the case right after it."""
@@ -97,7 +117,7 @@ class Letter:
     seq: int = 0  # in the outbox
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Listing:
     """Cases, the last raised first, and the place in the log they rest on: listen on from `seq` to miss nothing."""
 
@@ -105,8 +125,12 @@ class Listing:
     seq: int
     total: int  # how many match, also beyond the limit
     more: bool  # than the total: it was not counted further
-    cases: list[StoredCase]
+    lines: list[Line]
     below: int | None  # from where the next page goes on; None at the end
+
+    @cached_property
+    def cases(self) -> list[StoredCase]:
+        return [line.case() for line in self.lines]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

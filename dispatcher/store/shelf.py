@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     Select,
@@ -40,6 +41,7 @@ ALL = ""  # the stem of the shelf with every case
 WALKED = 20_000  # cases looked at for one page: it may be short, and then says where to go on
 FEW = 2_000  # cases in a box that are looked at one by one
 COUNTED = 2_000  # how far a total is counted
+Given = str | int | BindParameter[Any]
 Columns = Any  # of a walk: SQLAlchemy does not type them
 Further = list[Callable[[Columns], ColumnElement[bool]]]
 WIDEST = 60  # shelves read side by side; whoever has more areas reads the shelf of all
@@ -162,6 +164,12 @@ def shelves(scope: Scope) -> list[str] | None:
     return found if len(found) <= WIDEST else None
 
 
+def walked(where: CaseFilter) -> tuple[list[str], bool]:
+    """Along which shelves to walk, and whether something is looked at on the way."""
+    stems_read, scopes = _shelves_for(where)
+    return stems_read, bool(_further(where, scopes))
+
+
 def _further(where: CaseFilter, scopes: Sequence[Scope]) -> Further:
     """What is looked at on the way."""
     asked: Further = [partial(_shown, scope) for scope in scopes]
@@ -195,14 +203,14 @@ def _walks(
     """
     late_at = where.now if where.overdue else None
     states = [*State] if late_at is not None and where.state is None else [where.state]
-    walks = [_walk(stem, state, below, late_at) for stem in stems_read for state in states]
+    walks = [walk(stem, state=state, below=below, late_at=late_at) for stem in stems_read for state in states]
     if spots is not None:
-        walks = [walk.where(shelf.c.raised.in_(spots)) for walk in walks]
-    return [walk.order_by(shelf.c.raised.desc()).limit(steps).subquery() for walk in walks]
+        walks = [one.where(shelf.c.raised.in_(spots)) for one in walks]
+    return [one.order_by(shelf.c.raised.desc()).limit(steps).subquery() for one in walks]
 
 
-def _walk(stem: str, state: str | None, below: int | None, late_at: str | None) -> Select[Any]:
-    """Places of a shelf."""
+def walk(stem: Given, *, state: Given | None, below: Given | None, late_at: str | None = None) -> Select[Any]:
+    """Places of a shelf. What is given may be a parameter of the statement."""
     c = shelf.c
     asked = [c.stem == stem]
     if state is not None:

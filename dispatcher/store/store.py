@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
 
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.case import Anchor, CaseEvent
-from dispatcher.store import maps, reading, seen_by, tables
+from dispatcher.store import leaf, maps, reading, seen_by, snapshots, tables
 from dispatcher.store.access_tables import marks
 from dispatcher.store.accounts import Accounts
 from dispatcher.store.areas import AreaVersions
@@ -22,7 +22,7 @@ from dispatcher.store.areas import keep as keep_version
 from dispatcher.store.attempts import Attempts
 from dispatcher.store.bulk import delete_rows, insert_rows, one_of, rows_with
 from dispatcher.store.channels import Channels
-from dispatcher.store.database import connect, writer
+from dispatcher.store.database import at_once, connect, writer
 from dispatcher.store.deliveries import Deliveries, post
 from dispatcher.store.keys import Keys
 from dispatcher.store.lease import Lease, Right, take
@@ -35,7 +35,7 @@ from ingest.frame import rfc3339
 from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
-AREAS, SNAPSHOT = "areas", "snapshot"
+AREAS = "areas"
 PROJECTED = ("shelf", "maps", "tally")  # that a store has these projections: a store without one gets all made anew
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
@@ -47,6 +47,7 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = writer(engine)
+        self._at_once = at_once(engine)
         self.accounts = Accounts(engine)
         self.keys = Keys(engine)
         self.attempts = Attempts(engine)
@@ -177,18 +178,40 @@ class Store:
 
     def keep_snapshot(self, mark: str, document: Document, seq: int | None = None) -> None:
         """Keep what an engine knows that has read the inputs up to `seq`, or all. The one before is forgotten."""
-        text = dumps(document)
+        parts = {("places", place["id"]): place for place in document["places"]}
+        parts |= {("anchors", id): found for id, found in document["anchors"].items()}
+        about = {name: value for name, value in document.items() if name not in snapshots.PARTS}
         with self._writer.begin() as connection:
-            upto = last_input(connection) if seq is None else seq
-            connection.execute(delete(tables.kept).where(tables.kept.c.name == SNAPSHOT))
-            connection.execute(insert(tables.kept).values(name=SNAPSHOT, document=text, mark=mark, seq=upto))
+            snapshots.forget(connection)
+            snapshots.keep(connection, mark, about, parts, last_input(connection) if seq is None else seq)
+
+    def amend_snapshot(self, mark: str, about: Document, changed: Mapping[snapshots.Part, Any], seq: int) -> None:
+        """Keep what has changed since, None for what is gone; all, where the one before is under another mark."""
+        with self._writer.begin() as connection:
+            snapshots.keep(connection, mark, about, changed, seq)
 
     def snapshot(self, mark: str) -> tuple[int, Document] | None:
-        """What was kept last under that mark, and the number of the last input in it."""
-        query = select(tables.kept).where(tables.kept.c.name == SNAPSHOT, tables.kept.c.mark == mark)
+        """What was kept last under that mark, all of it at once, and the number of the last input in it."""
+        found: Document = {}
+
+        def take(about: Document, parts: snapshots.Parts) -> None:
+            everything = dict(parts)
+            found.update(about)
+            found["places"] = [place for (part, _), place in everything.items() if part == "places"]
+            found["anchors"] = {id: anchor for (part, id), anchor in everything.items() if part == "anchors"}
+
+        seq = self.recall(mark, take)
+        return None if seq is None else (seq, found)
+
+    def recall(self, mark: str, take: Callable[[Document, snapshots.Parts], None]) -> int | None:
+        """Give what was kept last under that mark, part by part; the number of the last input in it. None: nothing."""
         with self._engine.begin() as connection:
-            row = connection.execute(query).one_or_none()
-        return None if row is None else (row.seq, json.loads(row.document))
+            found = snapshots.kept(connection, mark)
+            if found is None:
+                return None
+            seq, about, parts = found
+            take(about, parts)
+        return seq
 
     def lease(self, right: Right = Right.DECIDE) -> Lease | None:
         """The right to decide on this store, or to send for it; None while another process has it."""
@@ -196,9 +219,13 @@ class Store:
 
     def cases(self, where: CaseFilter | None = None) -> Listing:
         """The cases as they stand, the last raised first."""
-        log = self.log
+        log, asked = self.log, where or CaseFilter()
+        stems = leaf.stems_of(asked)
+        if stems is not None:
+            with self._at_once.connect() as connection:
+                return leaf.listing(connection, asked, stems, log)
         with self._engine.begin() as connection:
-            return reading.listing(connection, where or CaseFilter(), log)
+            return reading.listing(connection, asked, log)
 
     @cached_property
     def log(self) -> str:

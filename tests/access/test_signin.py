@@ -18,7 +18,7 @@ from dispatcher.access.passwords import Passwords
 from dispatcher.access.principal import Reach, Role
 from dispatcher.access.throttle import ACCOUNT
 from dispatcher.access.tokens import hashed
-from dispatcher.api import stream as stream_module
+from dispatcher.api import follow as follow_module
 
 WRONG = "incorrect horse battery"
 
@@ -172,7 +172,7 @@ def test_a_session_ends_when_idle_and_at_the_end_of_a_shift(signed_in, add_accou
 
 
 def test_a_stream_ends_with_its_session(signed_in, add_account, store, monkeypatch):
-    monkeypatch.setattr(stream_module, "ASK_S", 0.1)
+    monkeypatch.setattr(follow_module, "ASK_S", 0.1)
     account = add_account()
     client = signed_in("li.ming")
     with client.stream("GET", "/api/events", timeout=20) as answer:

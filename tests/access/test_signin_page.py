@@ -11,7 +11,7 @@ from passwords import PASSWORD
 from playwright.sync_api import expect
 
 from dispatcher.access.principal import Role
-from dispatcher.api import stream as stream_module
+from dispatcher.api import follow as follow_module
 from dispatcher.case import Share
 
 pytestmark = pytest.mark.browser
@@ -72,7 +72,7 @@ def test_an_officer_signs_in_sees_the_own_cases_and_signs_out(
 
 
 def test_a_page_whose_session_ends_goes_to_the_sign_in_page(page, url, add_account, store, monkeypatch):
-    monkeypatch.setattr(stream_module, "ASK_S", 0.2)
+    monkeypatch.setattr(follow_module, "ASK_S", 0.2)
     account = add_account()
     page.goto(f"{url}/signin")
     sign_in(page)

@@ -15,8 +15,10 @@ import httpx
 import psycopg
 import pytest
 from futian import EAST, NOON, WEST
+from postgres import create_database
 
 from dispatcher.case import Anchor, CaseEvent, State
+from dispatcher.store import database
 from dispatcher.store.database import StoreUnavailable, explained_failures
 from dispatcher.store.rows import CaseFilter, Letter
 from dispatcher.store.store import Store
@@ -144,6 +146,17 @@ def test_a_lease_whose_connection_the_server_ended_is_noticed(postgresql: str) -
         with pytest.raises(StoreUnavailable, match="lease"):
             lease.check()
         lease.release()
+
+
+def test_connections_that_a_server_has_forgotten_are_replaced(postgresql: str, monkeypatch) -> None:
+    name = create_database(postgresql)
+    with Store.open(f"{postgresql}/{name}") as store:
+        assert store.cases().cases == []
+        with psycopg.connect(f"{postgresql}/postgres", autocommit=True) as connection:
+            connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", [name])
+        monkeypatch.setattr(database, "IDLE_S", 0.0)  # as after a second
+        assert store.cases().cases == []
+        assert store.append() == 0
 
 
 def test_two_writers_take_turns_and_numbers_count_in_the_order_in_which_they_are_seen(url: str, make_event) -> None:

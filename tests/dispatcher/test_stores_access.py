@@ -15,7 +15,9 @@ from dispatcher.access.principal import Reach, Role
 from dispatcher.access.scope import EVERYTHING, Scope
 from dispatcher.access.throttle import ACCOUNT, ADDRESS
 from dispatcher.case import Share
+from dispatcher.store import keys as keys_module
 from dispatcher.store.access_tables import marks, seen_by
+from dispatcher.store.keys import REMEMBERED
 from dispatcher.store.rows import CaseFilter
 from dispatcher.store.store import Store
 from vision.sighting import Evidence
@@ -28,6 +30,15 @@ LI = Account(
     password_hash="$argon2id$…",
     created_at=NOON,
     changed_at=NOON,
+)
+QGIS = Key(
+    id="1f0c22ab",
+    name="qgis",
+    role=Role.VIEWER,
+    areas=frozenset({WEST}),
+    reach=frozenset({Reach.READ}),
+    created_at=NOON,
+    expires_at=NOON + timedelta(days=7),
 )
 TOKEN = "0" * 64
 PICTURE = f"{'a' * 64}.jpg"
@@ -73,15 +84,7 @@ def test_a_session_lasts_until_idle_over_or_the_account_changes(either):  # noqa
 
 
 def test_a_key_is_found_by_its_token_until_it_is_over(either):  # noqa: F811
-    key = Key(
-        id="1f0c22ab",
-        name="qgis",
-        role=Role.VIEWER,
-        areas=frozenset({WEST}),
-        reach=frozenset({Reach.READ}),
-        created_at=NOON,
-        expires_at=NOON + timedelta(days=7),
-    )
+    key = QGIS
     either.keys.add(key, TOKEN)
     assert either.keys.find(key.id, TOKEN, NOON) == key
     assert either.keys.find(key.id, "1" * 64, NOON) is None
@@ -90,6 +93,48 @@ def test_a_key_is_found_by_its_token_until_it_is_over(either):  # noqa: F811
     assert kept.used_at == NOON
     either.keys.revoke(key.id, NOON)
     assert either.keys.find(key.id, TOKEN, NOON) is None
+
+
+def test_a_key_that_was_found_is_remembered_for_a_second_and_not_when_it_is_over(either):  # noqa: F811
+    key = replace(QGIS, expires_at=NOON + timedelta(seconds=10))
+    either.keys.add(key, TOKEN)
+    assert either.keys.remembered(key.id, TOKEN, NOON) is None  # nobody has asked yet
+    assert either.keys.find(key.id, "1" * 64, NOON) is None
+    assert either.keys.remembered(key.id, "1" * 64, NOON) is None
+    either.keys.find(key.id, TOKEN, NOON)
+    assert either.keys.remembered(key.id, TOKEN, NOON + timedelta(seconds=0.9)) == key
+    assert either.keys.remembered(key.id, "1" * 64, NOON) is None  # another token with the same id
+    assert either.keys.remembered(key.id, TOKEN, NOON + timedelta(seconds=1)) is None
+    assert either.keys.remembered(key.id, TOKEN, NOON - timedelta(seconds=1)) is None  # a clock that was put back
+    either.keys.find(key.id, TOKEN, NOON + timedelta(seconds=9.5))
+    assert either.keys.remembered(key.id, TOKEN, NOON + timedelta(seconds=9.9)) is not None
+    assert either.keys.remembered(key.id, TOKEN, key.expires_at) is None
+
+
+def test_a_revoked_key_is_forgotten_at_once_here_and_elsewhere_within_a_second(either, url):  # noqa: F811
+    either.keys.add(QGIS, TOKEN)
+    with Store.open(url) as other:
+        for store in (either, other):
+            assert store.keys.find(QGIS.id, TOKEN, NOON) is not None
+        other.keys.revoke(QGIS.id, NOON)
+        assert other.keys.remembered(QGIS.id, TOKEN, NOON) is None
+    later = NOON + REMEMBERED
+    assert either.keys.remembered(QGIS.id, TOKEN, later) is None
+    assert either.keys.find(QGIS.id, TOKEN, later) is None
+
+
+def test_what_was_asked_before_a_revocation_is_not_remembered_after_it(either, monkeypatch):  # noqa: F811
+    either.keys.add(QGIS, TOKEN)
+    real = keys_module._key
+
+    def slow(row):
+        monkeypatch.setattr(keys_module, "_key", real)
+        either.keys.revoke(QGIS.id, NOON)  # another thread, between the question and its answer
+        return real(row)
+
+    monkeypatch.setattr(keys_module, "_key", slow)
+    either.keys.find(QGIS.id, TOKEN, NOON)
+    assert either.keys.remembered(QGIS.id, TOKEN, NOON) is None
 
 
 def test_attempts_are_counted_and_forgiven_and_forgotten(either):  # noqa: F811

@@ -16,9 +16,12 @@ import pytest
 from office import DOCUMENT, EVENTS, INPUTS, RECORDS, TEXT, TOLD, Deadly, Free, Killed, Office, areas, record
 from world import Heard
 
+from dispatcher import stream
+from dispatcher.dispatch import REMEMBERED, Dispatcher
 from dispatcher.document import document
 from dispatcher.engine import Engine
 from dispatcher.snapshot import dumped, load, mark
+from dispatcher.store.store import Store
 from dispatcher.stream import GROUP, READS, DispatchLoop
 from ingest.binding import parse_event
 from ingest.memory import MemoryBus
@@ -115,6 +118,25 @@ def test_a_dispatcher_starts_from_what_the_last_one_knew(office: Office) -> None
     assert without_alert_times(document(loop.engine, ())) == without_alert_times(DOCUMENT)
     assert sorted(office.told()) == sorted(TOLD)
     assert list(office.store.inputs(half)) == list(office.store.inputs())[half:]
+
+
+def test_what_is_kept_on_the_way_is_what_reading_everything_comes_to(office: Office, monkeypatch) -> None:
+    """Each turn keeps what it has changed; the next dispatcher begins from that and goes on keeping."""
+    monkeypatch.setattr(stream, "AT_ONCE", 5)
+    monkeypatch.setattr(stream, "SNAPSHOT_EVERY", 1)
+    kept: list[int] = []
+    amend = Store.amend_snapshot
+    monkeypatch.setattr(Store, "amend_snapshot", lambda *asked: (kept.append(len(asked[3])), amend(*asked)))
+    for part in (RECORDS[: len(RECORDS) // 3], RECORDS[len(RECORDS) // 3 :]):
+        office.publish(part)
+        office.dispatch()
+        found = office.store.snapshot(mark(None))
+        assert found is not None
+        fresh = Dispatcher(Engine(areas(), Taxonomy.read(), remembered=REMEMBERED), office.store)
+        fresh.recover(office.store.inputs())
+        assert found == (fresh.seq, json.loads(json.dumps(dumped(fresh.engine))))
+    assert len(kept) > 4
+    assert min(kept) < len(found[1]["places"]) + len(found[1]["anchors"])  # not all of it each time
 
 
 def test_a_snapshot_under_other_areas_is_not_used(office: Office) -> None:
