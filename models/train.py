@@ -61,10 +61,11 @@ class Recipe:
 
 
 class Damage:
-    """What a dashcam does to a picture: dusk, motion blur, JPEG. Boxes stay where they are."""
+    """What a dashcam does to a picture: dusk, motion blur, noise, JPEG. Boxes stay where they are."""
 
     def __init__(self, augment: dict[str, Any], rng: np.random.Generator) -> None:
         self.dusk, self.blur, self.jpeg = augment["dusk"], augment["motion_blur"], augment["jpeg"]
+        self.noise = augment.get("noise", (0.0, 0.0, 0.0))
         self.rng = rng
 
     def __call__(self, labels: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +79,9 @@ class Damage:
             kernel = np.zeros((size, size), np.float32)
             kernel[size // 2] = 1.0 / size  # a moving camera smears along the road, which is mostly sideways
             image = cv2.filter2D(image, -1, kernel)
+        if self.rng.random() < self.noise[0]:
+            grain = self.rng.normal(0.0, self.rng.uniform(*self.noise[1:]), image.shape)
+            image = np.clip(image + grain, 0, 255).astype(np.uint8)
         if self.rng.random() < self.jpeg[0]:
             quality = int(self.rng.integers(self.jpeg[1], self.jpeg[2] + 1))
             _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
