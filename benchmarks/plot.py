@@ -86,6 +86,24 @@ def bars(path: Path, groups: Sequence[str], values: Mapping[str, Sequence[float]
     sheet.write(path)
 
 
+def scatter(path: Path, groups: Mapping[str, Sequence[tuple[float, float, str]]], words: Words) -> None:
+    """Draw named points (x, y, name), those of a group joined; y runs over what there is, not from zero.
+
+    Raises ValueError when there are none.
+    """
+    ys = [y for points in groups.values() for _, y, _ in points]
+    if not ys:
+        raise ValueError("there is nothing to draw")
+    sheet = _Sheet(_ticks(1.1 * max(x for points in groups.values() for x, _, _ in points)), _between(min(ys), max(ys)))
+    sheet.frame(words, x_numbers=True)
+    for i, points in enumerate(groups.values()):
+        sheet.line([(x, y) for x, y, _ in points], _colour(i), marks=True)
+        for x, y, name in points:
+            sheet.beside(x, y, name)
+    sheet.legend(list(groups))
+    sheet.write(path)
+
+
 class _Sheet:
     """Paper with axes; everything is placed in the data's own units."""
 
@@ -122,6 +140,9 @@ class _Sheet:
         top_left, bottom_right = (self._u(left), self._v(value)), (self._u(right), self._v(0.0))
         cv2.rectangle(self._image, _scaled(top_left), _scaled(bottom_right), colour, -1)
         self._text(_number(value), ((top_left[0] + bottom_right[0]) / 2, top_left[1] - 6), 0.46, align="middle")
+
+    def beside(self, x: float, y: float, text: str) -> None:
+        self._text(text, (self._u(x) + 8, self._v(y) - 6), 0.42)
 
     def below(self, x: float, text: str) -> None:
         self._text(text, (self._u(x), SIZE_WH[1] - BOTTOM + 20), 0.46, align="middle")
@@ -173,6 +194,14 @@ def _ticks(highest: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(highest))
     step = next(s * power for s in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0) if highest / (s * power) <= 8)
     return [i * step for i in range(math.ceil(highest / step - 1e-9) + 1)]
+
+
+def _between(lowest: float, highest: float) -> list[float]:
+    """Round steps from at or below `lowest` to at or above `highest`."""
+    steps = _ticks(highest - lowest)
+    step = steps[1] - steps[0]
+    first, last = math.floor(lowest / step - 1e-9), math.ceil(highest / step + 1e-9)
+    return [i * step for i in range(first, last + 1)]
 
 
 def _decades(lowest: float, highest: float) -> list[float]:

@@ -102,11 +102,12 @@ class Card:
 
 
 def find_card(name: str, *, root: Path = MODELS) -> Card:
-    """The card of a shipped model. Raises ModelUnusable, listing those there are, when it is none."""
+    """The card of a shipped model, by its name or the short one. Raises ModelUnusable, listing those there are."""
     names = _names(root)
-    if name not in names:
-        raise ModelUnusable(f"no model {name!r} in {root}; there are: {', '.join(names) or 'none'}")
-    return read_card(root / name)
+    short = {_short(root / one): one for one in names if _short(root / one)}
+    if name not in names and name not in short:
+        raise ModelUnusable(f"no model {name!r} in {root}; there are: {', '.join([*names, *short]) or 'none'}")
+    return read_card(root / short.get(name, name))
 
 
 def shipped_models(*, root: Path = MODELS) -> list[Card]:
@@ -187,6 +188,10 @@ def restamp(folder: Path) -> bool:
 
 def _weights(table: Mapping[str, Any]) -> Weights:
     return Weights(file=str(table["file"]), sha256=str(table["sha256"]), size_bytes=int(table["size_bytes"]))
+
+
+def _short(folder: Path) -> str:
+    return str(_toml(folder / "card.toml").get("short", ""))
 
 
 def _names(root: Path) -> list[str]:

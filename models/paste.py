@@ -45,9 +45,10 @@ class Paste:
         image, label = cv2.imread(self.dataset.im_files[index]), self.dataset.labels[index]
         if image is None:
             return
-        patch, inner = cut(image, label["bboxes"][k], rng.uniform(*self.how["scale"]))
+        patch, inner = cut(np.asarray(image, np.uint8), label["bboxes"][k], rng.uniform(*self.how["scale"]))
         if rng.random() < 0.5:
-            patch, inner = patch[:, ::-1], np.array([patch.shape[1] - inner[2], inner[1], patch.shape[1] - inner[0], inner[3]])
+            patch = np.asarray(patch[:, ::-1], np.uint8)
+            inner = np.array([patch.shape[1] - inner[2], inner[1], patch.shape[1] - inner[0], inner[3]])
         height, width = labels["img"].shape[:2]
         if min(inner[2:] - inner[:2]) < LEAST_PX or patch.shape[0] >= height * 0.6 or patch.shape[1] >= width * 0.6:
             return

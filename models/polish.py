@@ -54,12 +54,12 @@ class PolishDataset(StreetDataset):
     def seed(self, number: int) -> None:
         """All that is drawn from now on follows from `number`; also the order of calls that were never made."""
         random.seed(number)
-        np.random.seed(number)  # noqa: NPY002  # ultralytics draws from it
+        np.random.seed(number)  # ultralytics draws from it
         self.rng.bit_generator.state = np.random.default_rng(number).bit_generator.state
 
 
 def read_net(start: Path, recipe: Recipe) -> DetectionModel:
-    """The net of an ONNX file, its one-to-many head alone, without batch norms. Raises ValueError when it is another."""
+    """The net of an ONNX file: one-to-many head alone, no batch norms. Raises ValueError when it is another."""
     net = DetectionModel(recipe.architecture, nc=len(recipe.classes), ch=3, verbose=False)
     net.end2end = False
     net.eval().fuse(verbose=False)
@@ -189,7 +189,9 @@ def run(args: argparse.Namespace) -> None:
     written_data(args.data.resolve(), recipe.classes, args.out)
     torch.set_num_threads(args.threads)  # after ultralytics, which sets its own
     log = args.out / "log.jsonl"
-    _note(log, {"from": polish.step, "commit": _commit(), "data_sha256": (args.out / "data.sha256").read_text().strip()})
+    _note(
+        log, {"from": polish.step, "commit": _commit(), "data_sha256": (args.out / "data.sha256").read_text().strip()}
+    )
     for step, batch in batches(_dataset(linked(args.data.resolve(), args.out), recipe), recipe, polish.step):
         start = time.perf_counter()
         loss = polish.learn(step, batch)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.plot import BOTTOM, COLOURS, LEFT, RIGHT, SIZE_WH, TOP, Line, Words, bars, lines
+from benchmarks.plot import BOTTOM, COLOURS, LEFT, RIGHT, SIZE_WH, TOP, Line, Words, bars, lines, scatter
 
 WORDS = Words(title="Title", x="across", y="up")
 
@@ -54,3 +54,13 @@ def test_nothing_to_draw_and_a_missing_value_are_told(tmp_path: Path) -> None:
             nothing()
     with pytest.raises(ValueError):
         bars(tmp_path / "n.png", ["a", "b"], {"one": [1.0]}, WORDS)
+
+
+def test_points_lie_between_round_numbers_around_them(tmp_path: Path) -> None:
+    groups = {"one": [(10.0, 0.91, "a")], "two": [(30.0, 0.93, "b")]}
+    scatter(tmp_path / "s.png", groups, WORDS)
+    low, high = (ink(tmp_path / "s.png", COLOURS[i]).mean(axis=0) for i in range(2))
+    assert low[0] < high[0]
+    assert low[1] - high[1] > (SIZE_WH[1] - TOP - BOTTOM) / 2  # most of the height: the axis does not start at zero
+    with pytest.raises(ValueError, match="nothing"):
+        scatter(tmp_path / "n.png", {}, WORDS)

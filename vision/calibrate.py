@@ -1,9 +1,10 @@
 """Measure a released model: `python -m vision.calibrate --data DIR --model streetscape-v1`.
 
 Writes models/<name>/measured.toml: thresholds (best F1 on val), what a score is worth (logistic on its logit, fitted on
-val), recall, and the tables of val and test; all through the engine that `auto` takes, which on a CPU reads the INT8
-file. What the float file reaches stands beside it, and what is lost. Run again whenever a model file changes; sha256
-and size go into card.toml. DIR holds data.yaml and, for the table of street frames, provenance.json.
+val), recall, and the tables of val and test; all through the engine that `auto` takes. On a CPU that reads the INT8
+file where there is one: then what the float file reaches stands beside it, and what is lost. Run again whenever a
+model file changes; sha256 and size go into card.toml. DIR holds data.yaml and, for the table of street frames,
+provenance.json.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     val, test = (looked_at(args.data, split, folder) for split in ("val", "test"))
     known = {kind: measure(val, label, kind) for label, kind in enumerate(card.classes)}
     tables = {"val": document(val, names), "test": document(test, names)}
-    for split in ("val", "test"):
+    for split in ("val", "test") if "int8" in card.weights else ():
         tables[f"{split}_fp32"] = document(looked_at(args.data, split, folder, FLOAT), names)
     street = street_frames(args.data)
     if street:
@@ -202,8 +203,10 @@ def toml(
         for kind, row in table["classes"].items():
             inner = ", ".join(f"{name} = {_number(value)}" for name, value in row.items())
             lines.append(f"{kind} = {{ {inner} }}")
-    lines += ["", "[metrics.lost_by_int8] # mAP50 and AP50 of the float file less those of the default"]
-    for split in ("val", "test"):
+    exact = [split for split in ("val", "test") if f"{split}_fp32" in tables]
+    if exact:
+        lines += ["", "[metrics.lost_by_int8] # mAP50 and AP50 of the float file less those of the default"]
+    for split in exact:
         lines.append(f"{split} = {{ {', '.join(_losses(tables[split], tables[f'{split}_fp32']))} }}")
     lines += ["", "[metrics.calibration] # on test, detections of all classes; ece: expected calibration error"]
     lines += [f"{name} = {_number(value)}" for name, value in errors.items()]
