@@ -53,10 +53,11 @@ class Watched(Stretch):
 
     made: dict[str, list[tuple[str, tuple[float, float, float, float]]]]
 
-    def _send(self, track: Track) -> Sighting:
-        sighting = super()._send(track)
-        self.made[sighting.id] = [(spot.frame.id, spot.box_xyxy) for spot in track.spots]
-        return sighting
+    def _send(self, track: Track) -> list[Sighting]:
+        sent = super()._send(track)
+        for sighting in sent:
+            self.made[sighting.id] = [(spot.frame.id, spot.box_xyxy) for spot in track.spots]
+        return sent
 
 
 def evidence(frame: Frame, box_xyxy: tuple[float, float, float, float]) -> Evidence:

@@ -79,8 +79,18 @@ class Embedded:
         self._maker = EvidenceMaker(evidence, gate(settings))
         self._cameras = cameras
         self._health = Health()
-        seeing = open_sight([open_card(model) for model in settings.models], settings.engine)
-        self._worker = Worker(seeing.detect, cameras, taxonomy, self._maker, model=seeing.model, recall=seeing.recall)
+        seeing = open_sight(
+            [open_card(model) for model in settings.models], settings.engine, no_parking=settings.no_parking
+        )
+        self._worker = Worker(
+            seeing.detect,
+            cameras,
+            taxonomy,
+            self._maker,
+            model=seeing.model,
+            recall=seeing.recall,
+            judged=seeing.judged,
+        )
         self.store = store
         self.engine = Engine(areas, taxonomy)
         self.dispatcher = Dispatcher(self.engine, store)

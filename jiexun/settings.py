@@ -21,6 +21,7 @@ class Settings:
     data: Path = Path("jiexun-data")  # where runs keep their store, evidence and rejected inputs
     model: str = "streetscape-v1"
     also: str = ""  # further models that look at every frame, "stalls-v1,…"; empty: none
+    no_parking: str = ""  # GeoJSON of areas in which parked two-wheelers are told; empty: nobody looks for them
     engine: str = "auto"  # what runs the model: see `jiexun doctor`
     timezone: ZoneInfo = CHINA  # of camera clocks that do not say
     every_m: float = 4.0  # one frame per so many metres of travel

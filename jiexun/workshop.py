@@ -59,10 +59,20 @@ def open_worker(
     hold: timedelta,
 ) -> FrameLoop:
     """The loop, its model loaded and warm. Raises ModelUnusable, or ValueError for a wrong cameras.toml."""
-    seeing = open_sight([open_card(model) for model in settings.models], settings.engine)
+    seeing = open_sight(
+        [open_card(model) for model in settings.models], settings.engine, no_parking=settings.no_parking
+    )
     known = dict(DEFAULT_CAMERAS) if cameras is None else read_cameras(cameras)
     maker = EvidenceMaker(PatientEvidence(_Told(evidence, patient.over), patient), gate(settings))
-    worker = Worker(seeing.detect, known, Taxonomy.read(), maker, model=seeing.model, recall=seeing.recall)
+    worker = Worker(
+        seeing.detect,
+        known,
+        Taxonomy.read(),
+        maker,
+        model=seeing.model,
+        recall=seeing.recall,
+        judged=seeing.judged,
+    )
     return FrameLoop(
         reader,
         worker,

@@ -124,7 +124,7 @@ def read_card(folder: Path, *, unmeasured: bool = False) -> Card:
         known: dict[str, Measured] = {}
         metrics: dict[str, Any] = {}
         if not unmeasured:
-            known, metrics = _measured(
+            known, metrics = read_measured(
                 folder, {name: doc[name]["sha256"] for name in PRECISIONS if name in doc}, classes
             )
         return Card(
@@ -198,9 +198,10 @@ def _names(root: Path) -> list[str]:
     return sorted(p.parent.name for p in root.glob("*/card.toml") if _toml(p).get("task") == "detect")
 
 
-def _measured(
+def read_measured(
     folder: Path, sha256: Mapping[str, str], classes: tuple[str, ...]
 ) -> tuple[dict[str, Measured], dict[str, Any]]:
+    """By class, and tables by split. Raises ModelUnusable when measured.toml is of other files, or lacks a class."""
     path = folder / "measured.toml"
     doc = _toml(path)
     remedy = f"run `python -m vision.calibrate --data DIR --model {folder.name}`"

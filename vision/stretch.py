@@ -39,6 +39,10 @@ class Found:
     box_xyxy: tuple[float, float, float, float]
 
 
+Judged = Callable[[Track, str, float, float, float], float | None]
+"""How sure a sighting says it is, of its track, kind, own confidence, lat and lon; None: it is not told at all."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What a stretch needs to know beside its frames."""
@@ -48,6 +52,7 @@ class Context:
     model: str  # "streetscape-v1@sha256:…"
     recall: Mapping[str, float]
     picture: Callable[[Frame, tuple[float, float, float, float]], Pictured]  # make and store the evidence
+    judged: Judged = lambda _, __, confidence, ___, ____: confidence
 
 
 @dataclass(slots=True)
@@ -165,7 +170,7 @@ class Stretch:
             group = self.tracks[self._group(track)]
             twin = same(track, [other for other in group if other is not track])
             if twin is None:
-                out.append(self._send(track))
+                out += self._send(track)
                 continue
             keeper, gone = sorted((track, twin), key=lambda t: (not t.sent, t.spots[0].frame.time))
             keeper.absorb(gone)
@@ -175,12 +180,17 @@ class Stretch:
                 left = [keeper, *(t for t in left if t is not twin)]
         return out
 
-    def _send(self, track: Track) -> Sighting:
-        kind, confidence = track.verdict()
+    def _send(self, track: Track) -> list[Sighting]:
+        """Its sighting, or none when it is judged that there is nothing to tell."""
+        kind, own = track.verdict()
         matter = self.context.taxonomy.matter_of_kind(kind)
         origin = self.first.fix
         east, north = track.enu
         lat, lon = latlon_from_offset(origin.lat, origin.lon, east, north)
+        confidence = self.context.judged(track, kind, own, lat, lon)
+        if confidence is None:
+            track.told()
+            return []
         shared = fmean(s.accuracy_m for s in track.spots) ** 2
         ee, en, nn = track.covariance
         first, best = track.spots[0], track.shown_by(kind)
@@ -202,7 +212,7 @@ class Stretch:
             evidence=self.context.picture(best.frame, best.box_xyxy) if matter else None,
         )
         track.told()
-        return sighting
+        return [sighting]
 
     def _pass(self) -> Pass:
         return Pass(

@@ -13,7 +13,7 @@ from models.taxonomy import Taxonomy
 from vision.camera import Camera, camera_of
 from vision.reel import Output, Reel
 from vision.sighting import Pictured
-from vision.stretch import Context, Found
+from vision.stretch import Context, Found, Judged
 
 Shown = list[Found] | ValueError | Fault
 """What a frame shows, calibrated; or why it does not decode; or what is wrong with it, so that it shows nothing."""
@@ -40,10 +40,13 @@ class Worker:
         *,
         model: str,
         recall: Mapping[str, float],
+        judged: Judged | None = None,
     ) -> None:
         self._detect = detect
         self._cameras = cameras
         self._context = partial(Context, taxonomy=taxonomy, model=model, recall=recall, picture=picture)
+        if judged is not None:
+            self._context = partial(self._context, judged=judged)
         self._reels: dict[tuple[str, str], Reel] = {}
         self.frames = 0
         self.too_far = 0
