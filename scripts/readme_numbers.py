@@ -146,13 +146,14 @@ def frontier(result: dict[str, Any]) -> str:
         ]
         lines.append(f"| {' | '.join(cells)} |")
     street = result["rows"][0]["street"]
+    machine = f"{result['processor']}, {result['cores']} cores, a shared and busy machine, {result['date']}"
     told = (
-        f"Pictures a second: JPEGs of 1080p to detections, {result['processor']}, {result['cores']} cores, a shared and",
-        f"busy machine, {result['date']}; medians of {result['rounds']} rounds in turns, which lie between",
-        f"{_least(result):.1f} and {_most(result):.1f} times that (p10 to p90). Time: median of the rounds' own ratios to the",
-        "default (384x640 int8), which others disturb less. Street: mAP50 on the pictures that look like a vehicle's side",
-        "camera. Bins in the street: mean AP50 of bins and overflowing bins on the",
-        f"{street['images']} of both splits, with its interval over sites: they are only {street['sites']}, so it says little.",
+        f"Pictures a second: JPEGs of 1080p to detections, {machine};",
+        f"medians of {result['rounds']} rounds in turns; p10 to p90 lie between {_least(result):.1f} and {_most(result):.1f}",
+        "times that. Time: median of the rounds' own ratios to the default (384x640 int8), which others disturb less.",
+        "Street: mAP50 on the pictures that look like a vehicle's side camera. Bins in the street: mean AP50 of bins and",
+        f"overflowing bins on the {street['images']} of both splits, with its interval over sites: they are only",
+        f"{street['sites']}, so it says little.",
     )
     return "\n".join([*lines, "", *told])
 
