@@ -15,7 +15,7 @@ import argparse
 import json
 import os
 import random
-import subprocess
+import subprocess  # nosec B404: git alone is asked, with fixed words
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -145,7 +145,7 @@ class Polish:
         new.replace(path)  # whoever is killed while writing still has the one before
 
     def load(self, path: Path) -> None:
-        kept = torch.load(path, weights_only=True, map_location="cpu")  # nosec B614
+        kept = torch.load(path, weights_only=True, map_location="cpu")
         self.step = kept["step"]
         with torch.no_grad():
             for name, weight in self.own.items():

@@ -150,11 +150,11 @@ def frontier(result: dict[str, Any]) -> str:
     low, high = _least(result), _most(result)
     told = (
         f"Pictures a second: JPEGs of 1080p to detections, {machine};",
-        f"medians of {result['rounds']} rounds in turns; p10 and p90 lie {low:.1f} to {high:.1f} times as high. Time: median",
-        "of the rounds' own ratios to the default (384x640 int8), which others disturb less. Street: mAP50 on the",
-        "pictures that look like a vehicle's side camera. Bins in the street: mean AP50 of bins and overflowing bins on",
-        f"the {street['images']} of both splits, with its interval over sites: of these there are {street['sites']},",
-        "so it says little.",
+        f"medians of {result['rounds']} rounds in turns; p10 and p90 lie {low:.1f} to {high:.1f} times as high.",
+        "Time: median of the rounds' own ratios to the default (384x640 int8), which others disturb less.",
+        "Street: mAP50 on the pictures that look like a vehicle's side camera. Bins in the street: mean AP50",
+        f"of bins and overflowing bins on the {street['images']} of both splits, with its interval over sites:",
+        f"these are {street['sites']}, so it says little.",
     )
     return "\n".join([*lines, "", *told])
 
