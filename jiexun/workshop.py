@@ -14,7 +14,7 @@ from ingest.watch import Watch
 from jiexun.privacy import gate
 from jiexun.settings import Settings
 from models.taxonomy import Taxonomy
-from vision.camera import DEFAULT_CAMERAS, read_cameras
+from vision.camera import Cameras, read_cameras
 from vision.evidence import EvidenceMaker
 from vision.foreign import open_card
 from vision.pictures import EvidenceStore, PatientEvidence
@@ -62,7 +62,7 @@ def open_worker(
     seeing = open_sight(
         [open_card(model) for model in settings.models], settings.engine, no_parking=settings.no_parking
     )
-    known = dict(DEFAULT_CAMERAS) if cameras is None else read_cameras(cameras)
+    known = Cameras() if cameras is None else read_cameras(cameras)
     maker = EvidenceMaker(PatientEvidence(_Told(evidence, patient.over), patient), gate(settings))
     worker = Worker(
         seeing.detect,

@@ -69,7 +69,7 @@ class Atlas(Kin):
         """Find what a new sighting is of. Returns the things that changed."""
         self.fleet.add(seen)
         if seen.sighting.matter is None:
-            self.plain[seen.key] = True
+            self.standing.add(seen.key)
         touched: dict[int, Thing] = {}
         if self._identify is None and self._stray(seen):
             self._move(seen, self._new(seen), touched)

@@ -41,7 +41,7 @@ class Map:
         self.things: dict[int, Thing] = {}
         self.changed: dict[int, Thing] = {}  # things whose sightings changed since somebody last asked
         self.regrouped: dict[int, Thing] = {}  # the same, for somebody else
-        self.plain: dict[str, bool] = {}  # keys of which something was seen in order
+        self.standing: set[str] = set()  # keys of which something was seen in order
         self._grid: Grid[Thing] = Grid()
         self._all: Grid[Thing] = Grid()
         self._next = 0
@@ -71,7 +71,7 @@ class Map:
         c = min(max(seen.sighting.confidence, 0.02), 0.98)
         ghosts = (OBJECT_GHOSTS_PER_M2 if seen.sighting.matter is None else GHOSTS_PER_M2) * (1 - c) / c
         new = NEW_PER_M2
-        if seen.sighting.matter is None or self.plain.get(seen.key):  # a bin, in order or not, stands there for ever
+        if seen.sighting.matter is None or seen.key in self.standing:  # a bin, in order or not, stands there for ever
             looked = self.views.count(seen.sighting.lat, seen.sighting.lon)
             unknown = UNKNOWN_PER_M2 * 0.5 ** min(looked, 20)
             new = (NEW_PER_M2 if seen.sighting.matter is None else NEW_BIN_PER_M2) + unknown

@@ -192,11 +192,6 @@ class Thing:
         return math.log(p if disordered else 1.0 - p)
 
     @property
-    def permanent(self) -> bool:
-        """True for what was seen in order."""
-        return self.plain > 0
-
-    @property
     def likely(self) -> float:
         """Log odds that a permanent thing is there, by what saw it and by what should have and did not."""
         return self.odds + MISSED * max(0.0, self.expected - len(self.passes))

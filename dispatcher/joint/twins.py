@@ -43,8 +43,8 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     rare, often = (a, b) if (len(a.passes), a.number) <= (len(b.passes), b.number) else (b, a)
     one = float(len(rare.passes) - kin.together)
     loose, common = TWICE_M, LOG_NEIGHBOUR
-    if a.permanent and b.permanent:  # what stays for ever, and was there to be seen
-        if a.plain and b.plain and a.odds + b.odds < CREDIBLE:
+    if a.plain and b.plain:  # what stays for ever, and was there to be seen
+        if a.odds + b.odds < CREDIBLE:
             return -math.inf
         missed = min(max(0.0, rare.expected - len(rare.passes)), len(often.passes) - kin.together)
         alone = (one + missed) * ONE_OF_TWO

@@ -13,7 +13,7 @@ from futian import EAST, NOON, WEST
 from dispatcher.api import page
 from dispatcher.api.names import Names
 from dispatcher.api.page import Pages
-from dispatcher.api.schemas import CaseOut, CasesOut, cursor
+from dispatcher.api.schemas import CaseOut, CasesOut
 from dispatcher.case import Alert, Share, State
 from dispatcher.store.rows import CaseFilter, Due, Listing, StoredCase
 from ingest.frame import rfc3339
@@ -60,18 +60,7 @@ def filled(store, make_case, make_event):
 def said(listing: Listing, names: Names) -> bytes:
     """The page as the schema says it, from one model of all, without any shortcut."""
     cases = [CaseOut.of(case, names) for case in listing.cases]
-    return (
-        CasesOut(
-            log=listing.log,
-            seq=listing.seq,
-            total=listing.total,
-            total_is_least=listing.more,
-            cases=cases,
-            next=cursor(listing),
-        )
-        .model_dump_json()
-        .encode()
-    )
+    return CasesOut.around(listing, cases).model_dump_json().encode()
 
 
 @pytest.mark.parametrize("limit", [0, 1, 7, 100])
