@@ -34,7 +34,7 @@ def twinned(model: onnx.ModelProto) -> onnx.ModelProto:
         out = onnx.version_converter.convert_version(out, 18)
     graph = out.graph
     heads = head_convolutions(graph.node)
-    again = _ancestors(graph, [node.output[0] for level in heads for node in level])
+    again = ancestors(graph, [node.output[0] for level in heads for node in level])
     picture = graph.input[0].name
     names = {name: MIRRORED + name for node in again for name in node.output} | {picture: MIRRORED + picture}
     added = [_columns_reversed(picture, MIRRORED + picture)]
@@ -53,7 +53,7 @@ def twinned(model: onnx.ModelProto) -> onnx.ModelProto:
     for node in fixed:
         node.input[:] = [renamed.get(name, name) for name in node.input]
     graph.initializer.extend(_constants())
-    ordered = _sorted([*fixed, *added], {picture, *(tensor.name for tensor in graph.initializer)})
+    ordered = in_order([*fixed, *added], {picture, *(tensor.name for tensor in graph.initializer)})
     del graph.node[:]
     graph.node.extend(ordered)
     del graph.value_info[:]
@@ -122,7 +122,7 @@ def _constants() -> list[onnx.TensorProto]:
     return [numpy_helper.from_array(value, f"twin/{name}") for name, value in values.items()]
 
 
-def _ancestors(graph: onnx.GraphProto, wanted: list[str]) -> list[NodeProto]:
+def ancestors(graph: onnx.GraphProto, wanted: list[str]) -> list[NodeProto]:
     """The nodes that depend on the picture and that these tensors depend on, in the graph's order."""
     by_output = {name: node for node in graph.node for name in node.output}
     needed, to_visit = set(), list(wanted)
@@ -141,7 +141,7 @@ def _ancestors(graph: onnx.GraphProto, wanted: list[str]) -> list[NodeProto]:
     return out
 
 
-def _sorted(nodes: list[NodeProto], known: set[str]) -> list[NodeProto]:
+def in_order(nodes: list[NodeProto], known: set[str]) -> list[NodeProto]:
     """In an order in which everything is made before it is read."""
     out: list[NodeProto] = []
     left = nodes

@@ -75,7 +75,7 @@ def test_another_head_is_refused() -> None:
 
 def test_accurate_is_a_model_by_its_short_name_and_finds_the_garbage_of_the_sample() -> None:
     card = find_card("accurate")
-    assert (card.name, card.shape_hw) == ("streetscape-v1-accurate", (512, 896))
+    assert (card.name, card.shape_hw, card.stride) == ("streetscape-v1-accurate", (512, 896), 128)
     assert find_card("streetscape-v1-accurate").version == card.version
     detector = Detector(card, engine=open_engine(card, "auto"))
     (found,) = detector.detect_jpegs([(SAMPLE / "0021.jpg").read_bytes()])
