@@ -14,7 +14,8 @@ from vision.yolonet import YoloNet
 SURE = 0.6  # score of a plate outside of vehicles: lettered bins look like plates
 ROOM = 0.1  # of a vehicle's size: so far beyond its box a plate may be its own
 SAME = 0.3  # overlap from which two boxes are one plate
-ENLARGED_PX = 320  # a vehicle's longer side as it is looked at again
+ENLARGED = 1.5  # how much larger a vehicle is looked at again
+ENLARGED_PX = (320, 640)  # its longer side then, from and to
 NEAR_PX = (70, 400)  # of vehicles looked at again: longer side from, width to; in pixels as stored
 MOST = 6  # of them in a picture, the largest: bounds the cost
 FACING = (0.75, 1.4)  # height to width of a vehicle that is seen from the front or from behind
@@ -41,7 +42,9 @@ class PlateFinder:
     def _again(self, stored: Image, vehicle: Boxes) -> Floats:
         """(N, 5): what a look at one vehicle alone shows."""
         x1, y1, x2, y2 = (int(side) for side in vehicle)
-        found = rows(self._net(np.ascontiguousarray(stored[y1:y2, x1:x2]), ENLARGED_PX))
+        longer = round(ENLARGED * max(x2 - x1, y2 - y1))
+        crop = np.ascontiguousarray(stored[y1:y2, x1:x2])
+        found = rows(self._net(crop, min(max(longer, ENLARGED_PX[0]), ENLARGED_PX[1])))
         return found + np.array([x1, y1, x1, y1, 0], np.float32)
 
 
