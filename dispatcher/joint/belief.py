@@ -38,6 +38,8 @@ UNSURE = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
 FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
 HIDES = timedelta(hours=1000)  # how long until something parks in front
 HIDDEN = timedelta(hours=5)  # how long it stays
+FAKE_LEFT = 0.1  # part of what nothing has, to which what fools the detector must have fallen for a case to close
+ALONE = 0.6  # odds of first reports from which on one pass alone may open a case
 MOST_DETECTABLE = 0.9  # no look is surer to report a thing
 
 
@@ -109,7 +111,7 @@ class Belief:
     @property
     def anew(self) -> bool:
         """Whether a report that comes now is likelier of something new than of what was there before."""
-        return self.real + FROM_NOTHING * self.hidden < FROM_NOTHING * self.nothing
+        return self.real + self.fake + FROM_NOTHING * self.hidden < FROM_NOTHING * self.nothing
 
     def look(self, look: Look) -> None:
         """Weigh a look."""
@@ -241,11 +243,18 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float)
         now.looks.append(look)
         now.p = belief.p
         clean, passes = (0.0, 0) if look.seen is not None else (clean + look.clean, passes + 1)
-        if now.opened_at is None and (now.p >= OPENS_AT or look.pass_id in told):
+        enough = odds >= ALONE or sum(other.seen is not None for other in now.looks) > 1
+        if now.opened_at is None and ((now.p >= OPENS_AT and enough) or look.pass_id in told):
             now.opened_at = look.at
         elif now.opened_at is None and now.p <= DISMISSES_AT:
             now.doubted = True
-        elif now.opened_at is not None and now.p <= CLOSES_AT and clean >= CLEAN_ENOUGH and passes > 1:
+        elif (
+            now.opened_at is not None
+            and now.p <= CLOSES_AT
+            and belief.fake <= FAKE_LEFT * belief.nothing
+            and clean >= CLEAN_ENOUGH
+            and passes > 1
+        ):
             now.closed_at = look.at
     return pieces
 

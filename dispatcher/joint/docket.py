@@ -106,12 +106,11 @@ class Docket:
         return record
 
     def _absorbed(self, record: Record, at: datetime, cause: str) -> list[CaseEvent]:
-        """A case that lost all its sightings to others is merged into the one that has its first."""
+        """A case that lost all its sightings to others is merged into the one that has most of what was told."""
         del self.records[record.id]
         if not record.logged:
             return []
-        into = record.last_seens[0].record
-        assert into is not None  # every sighting is of a case
+        into = _heir(record)
         into.alerts = sorted([*into.alerts, *record.alerts], key=lambda alert: alert.at)
         if record.told:
             into.told = True
@@ -134,6 +133,8 @@ class Docket:
             record.seens.remove(seen)
             fresh.seens.append(seen)
             seen.record = fresh
+            if record.heard.pop(seen.sighting.id, None) is not None:
+                fresh.heard[seen.sighting.id] = seen
         fresh.passes = {s.sighting.pass_id for s in seens}
         fresh.last_seens, record.last_seens = list(fresh.seens), list(record.seens)
         thing.records = [fresh]
@@ -159,7 +160,7 @@ class Docket:
         record.thing = thing
         record.last_seens = list(record.seens)
         if not record.told:
-            if piece.opened_at is None or held(thing):
+            if piece.opened_at is None or _leftover(record, piece) or held(thing):
                 return self._doubt(record, piece, at, cause)
             events = self._open(record, piece, at, cause, areas)
             _mark(record)
@@ -317,13 +318,34 @@ def _mark(record: Record) -> None:
     """Its sightings were told to somebody."""
     for seen in record.seens:
         seen.told = True
+        record.heard[seen.sighting.id] = seen
+
+
+def _leftover(record: Record, piece: Episode) -> bool:
+    """What one pass saw, was told as a part of another case, and is over: news for nobody."""
+    once = len({seen.look for seen in record.seens}) == 1
+    return once and piece.closed_at is not None and all(seen.told for seen in record.seens)
+
+
+def _heir(record: Record) -> Record:
+    """The case that has most of what was told as a part of one that is no more, by confidence."""
+    weight: dict[str, float] = {}
+    heirs: dict[str, Record] = {}
+    for seen in record.heard.values() if record.told else record.last_seens:
+        if seen.record is not None and seen.record is not record:
+            heirs[seen.record.id] = seen.record
+            weight[seen.record.id] = weight.get(seen.record.id, 0.0) + seen.sighting.confidence
+    return heirs[min(weight, key=lambda id: (-weight[id], heirs[id].number))]
 
 
 def _home(record: Record) -> Thing | None:
-    """The thing that most of what a case rests on is of now."""
+    """The thing that most of what a case rests on is of now; of one that was told, of all that was told with it.
+
+    So a case that lost nearly all its sightings to another thing does not stay behind with the last of them.
+    """
     weight: dict[int, float] = {}
     things: dict[int, Thing] = {}
-    for seen in record.seens:
+    for seen in record.heard.values() if record.told else record.seens:
         if seen.thing is not None:
             things[seen.thing.number] = seen.thing
             weight[seen.thing.number] = weight.get(seen.thing.number, 0.0) + seen.sighting.confidence

@@ -37,6 +37,7 @@ class Record:
     again: int = 0  # times it was found to be still there after it was closed
     passes: set[str] = field(default_factory=set)  # that had seen it when it last changed
     last_seens: list[Seen] = field(default_factory=list)  # as of its last review: what a merged case had
+    heard: dict[str, Seen] = field(default_factory=dict)  # every sighting that was ever told as a part of it, by id
     thing: Thing | None = None
     routed: tuple[float, float] = (0.0, 0.0)  # where the thing was on the map when its owners were worked out
     routed_passes: int = 0

@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from dispatcher.joint.record import Record
     from dispatcher.joint.thing import Thing
 
-OWN_MORE_M = 0.5  # 1 sigma, each axis: a thing has a size, nobody's errors are quite what they claim
-JITTER_M = 1.1  # 1 sigma, each axis, of a receiver from frame to frame: no part of what a vehicle's sightings share
+OWN_MORE_M = 0.3  # 1 sigma, each axis: a thing has a size, nobody's errors are quite what they claim
 MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wanders from one sighting to the next
 ODDS_OF = (0.02, 0.95)  # between which a confidence counts
 LOOK_S = 120.0  # what one pass tells of one thing within so long, it saw in driving by once
@@ -48,7 +47,7 @@ class Seen:
         at = sighting.seen_at.timestamp()
         shared = clipped(sighting.shared_covariance_m2, 0.0)
         own = clipped(minus(sighting.covariance_m2, shared), 0.0)
-        more = OWN_MORE_M**2 + JITTER_M**2 / sighting.frames + MISJUDGED**2 * (shared[0] + shared[2]) / 2
+        more = OWN_MORE_M**2 + MISJUDGED**2 * (shared[0] + shared[2]) / 2
         own = plus(own, (more, 0.0, more))
         run = (sighting.vehicle, int(at // RUN_S))
         p = min(max(sighting.confidence, ODDS_OF[0]), ODDS_OF[1])

@@ -67,7 +67,8 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
 def _gone_before(a: Thing, b: Thing) -> bool:
     """True when a disorder was verified gone before another was first seen: it came back, or something else came."""
     first = min(seens[0].at for seens in b.passes.values())
-    return bool(a.records) and all(r.closed_at is not None and r.closed_at.timestamp() <= first for r in a.records)
+    mine = [r for r in a.records if any(seen.thing is a for seen in r.seens)]  # not what was just cut off it
+    return bool(mine) and all(r.closed_at is not None and r.closed_at.timestamp() <= first for r in mine)
 
 
 def kinship(a: Thing, b: Thing) -> Kinship:

@@ -59,6 +59,26 @@ def test_time_alone_never_closes() -> None:
     assert closed_at([seen(0, 0.95), clean(480, 0.06)]) is None
 
 
+def test_a_poster_is_not_gone_because_it_is_no_disorder() -> None:
+    """Passes keep reporting it, none of them sure, and as many pass it by: it is there, whatever it is."""
+    by_turns = [look for hour in range(1, 60) for look in (seen(hour, 0.5), clean(hour + 0.5, 0.7))]
+    looks = [seen(0, 0.8), seen(0.5, 0.8), *by_turns]
+    [piece] = episodes(looks, "garbage")
+    assert piece.opened_at is not None
+    assert (piece.p <= CLOSES_AT, piece.closed_at) == (True, None)
+    taken_down = [clean(60 + hour, 0.9) for hour in range(40)]
+    assert closed_at(looks + taken_down) is not None
+
+
+def test_one_sure_pass_opens_a_case_only_where_first_reports_turn_out_right() -> None:
+    [alone] = episodes([seen(0, 0.99)], "garbage", odds=0.3)
+    assert (alone.p >= OPENS_AT, alone.opened_at) == (True, None)
+    [agreed] = episodes([seen(0, 0.99), seen(1, 0.9)], "garbage", odds=0.3)
+    assert agreed.opened_at == NOON + timedelta(hours=1)
+    [trusted] = episodes([seen(0, 0.99)], "garbage", odds=1.0)
+    assert trusted.opened_at == NOON
+
+
 def test_no_number_of_looks_is_certainty() -> None:
     assert believe([seen(h, 0.99) for h in range(20)], "garbage")[-1] == pytest.approx(MOST)
 

@@ -14,6 +14,7 @@ from dispatcher.area import Areas, read_areas
 from dispatcher.case import Case, CaseEvent, State
 from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.engine import Engine
+from dispatcher.joint.thing import Thing
 from ingest.geo import latlon_from_offset
 from models.taxonomy import Taxonomy
 from vision.sighting import Pass, Sighting
@@ -63,6 +64,11 @@ def sighting(
         frames=3,
         model="test@sha256:0",
     )
+
+
+def vehicles_own(of: Sighting, number: int) -> Sighting:
+    """The same, seen by a vehicle of its own: no two share a position error."""
+    return replace(of, vehicle=f"bus-{number}")
 
 
 def clean_pass(day: float, *, p: float = 0.9, id: str = "", origin: tuple[float, float] = INSIDE) -> Pass:
@@ -367,6 +373,36 @@ def test_a_heap_that_seems_to_have_moved_is_another_heap(engine: Engine) -> None
     then = [sighting(0, 5.5, kind="garbage", day=1 + i / 10, sigma=1.0) for i in range(8)]
     read(engine, *first, *then)
     assert [set(case.sightings) for case in engine.cases()] == [{s.id for s in first}, {s.id for s in then}]
+
+
+def test_a_new_heap_beside_one_that_was_verified_gone_is_no_return(engine: Engine) -> None:
+    first = [vehicles_own(sighting(0, 0, kind="garbage", day=i / 10), i) for i in range(5)]
+    gone = [clean_pass(1.0 + i / 20) for i in range(5)]
+    spots = [0.5, *(6.5 for _ in range(5))]  # the first to see it errs
+    then = [vehicles_own(sighting(0, m, kind="garbage", day=2 + i / 10), 10 + i) for i, m in enumerate(spots)]
+    read(engine, *first, *gone, *then)
+    cases = engine.cases()
+    assert [set(case.sightings) for case in cases] == [{s.id for s in first}, {s.id for s in then}]
+    assert [(case.state, case.episode, case.previous) for case in cases] == [
+        (State.CLOSED, 1, None),
+        (State.OPEN, 1, None),
+    ]
+
+
+def test_a_case_goes_with_most_of_what_was_told_not_with_the_last_sighting_left(engine: Engine) -> None:
+    stray = sighting(0, 0, kind="garbage", confidence=0.5)
+    others = [sighting(0, 0, kind="garbage", day=(1 + i) / 24) for i in range(4)]
+    read(engine, stray, *others)
+    [told] = engine.cases()
+    [thing] = {id(seen.thing): seen.thing for seen in engine._seen.values()}.values()
+    assert thing is not None
+    touched: dict[int, Thing] = {}
+    engine._atlas.part(thing, [seen for seen in thing.seens if seen.sighting is not stray], touched)
+    events = engine._review(touched, (), "cause")
+    left, kept = engine.cases()
+    assert (left.sightings, left.alerts) == ((stray.id,), ())
+    assert (kept.id, kept.sightings, kept.state) == (told.id, tuple(s.id for s in others), State.OPEN)
+    assert not [event for event in events if event.recipients]
 
 
 def test_a_vehicle_that_turns_and_comes_by_again_in_one_pass_saw_one_thing(engine: Engine) -> None:
