@@ -38,8 +38,8 @@ UNSURE = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
 FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
 HIDES = timedelta(hours=1000)  # how long until something parks in front
 HIDDEN = timedelta(hours=5)  # how long it stays
-FAKE_LEFT = 0.1  # part of what nothing has, to which what fools the detector must have fallen for a case to close
-ALONE = 0.6  # odds of first reports from which on one pass alone may open a case
+FAKE_LEFT = 0.02  # part of what nothing has, to which what fools the detector must have fallen for a case to close
+ALONE = 0.6  # odds that first reports are right below which one pass alone opens no case, however sure it is
 MOST_DETECTABLE = 0.9  # no look is surer to report a thing
 
 
