@@ -29,7 +29,7 @@ class Layer(StrEnum):
     GRID = "grid"
 
 
-SQUARE_DEG = 0.001  # some 100 m
+SQUARES_DEG = (0.001, 0.000_25)  # some 100 m; and 25 m, for those that a border comes near to
 FINENESS = {layer: rank for rank, layer in enumerate(Layer)}
 # Cases go to the community; without communities to the next office above it that the file knows.
 ROUTING = (Layer.COMMUNITY, Layer.STREET, Layer.DISTRICT)
@@ -82,7 +82,7 @@ class Areas:
         self._routing_tree = _indexed(self._routing)
         self._holding: dict[Layer, Holding] = {}  # of the layers that were asked for
         self._paths: dict[str, str] = {}  # of the codes that were asked for
-        self._alone: dict[tuple[int, int], Area | None] = {}  # by square, where somebody asked: see `alone`
+        self._alone: dict[tuple[float, int, int], Area | None] = {}  # by square, where somebody asked: see `alone`
 
     @classmethod
     def none(cls) -> Areas:
@@ -141,18 +141,21 @@ class Areas:
     def alone(self, west: float, south: float, east: float, north: float) -> Area | None:
         """The area of the routing layer that covers a small box while no other one touches it; None when not sure.
 
-        What is found for a square of SQUARE_DEG and those beside it is remembered, so most boxes cost no geometry.
+        What is found for a square of SQUARES_DEG and those beside it is remembered, so most boxes cost no geometry.
         """
-        row, column = math.floor(south / SQUARE_DEG), math.floor(west / SQUARE_DEG)
-        wide = (column * SQUARE_DEG, row * SQUARE_DEG, (column + 2) * SQUARE_DEG, (row + 2) * SQUARE_DEG)
-        if west < wide[0] or south < wide[1] or east > wide[2] or north > wide[3]:
-            return None
-        if (row, column) not in self._alone:
-            square = box(*wide)
-            near = self.routing_near(square)
-            sure = len(near) == 1 and shapely.covers(near[0].polygon, square)
-            self._alone[row, column] = near[0] if sure else None
-        return self._alone[row, column]
+        for side in SQUARES_DEG:
+            row, column = math.floor(south / side), math.floor(west / side)
+            wide = (column * side, row * side, (column + 2) * side, (row + 2) * side)
+            if west < wide[0] or south < wide[1] or east > wide[2] or north > wide[3]:
+                return None
+            if (side, row, column) not in self._alone:
+                square = box(*wide)
+                near = self.routing_near(square)
+                sure = len(near) == 1 and shapely.covers(near[0].polygon, square)
+                self._alone[side, row, column] = near[0] if sure else None
+            if (found := self._alone[side, row, column]) is not None:
+                return found
+        return None
 
     def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints:
         """Of each of many points the area of a layer that holds it: its place in `of_layer`, or -1.

@@ -106,9 +106,10 @@ class Dispatcher:
 
         Raises ValueError for what makes no sense; nothing is changed then.
         """
+        kept = envelope if envelope.id == item.id else replace(envelope, id=item.id)
+        _ = kept.line  # what cannot be written down again is refused before the engine knows of it
         repeats = self.engine.repeats
         events = self.engine.read(item, made_at=envelope.time)
         if self.engine.repeats > repeats:
             return None
-        kept = envelope if envelope.id == item.id else replace(envelope, id=item.id)
         return Decided(kept, events, self.engine.object_with(item.id))

@@ -16,7 +16,7 @@ from ingest.record import Partition, Record
 from vision.sighting import Pass, Sighting
 
 PATIENCE_S = 1.0  # how long an input waits for a partition that is known to hold more
-MOST = 2000  # inputs that wait at most
+MOST = 4000  # inputs that wait at most
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,8 +35,8 @@ from models.taxonomy import Taxonomy
 
 GROUP = "dispatcher"
 READS = (SIGHTINGS.name, PASSES.name)
-AT_ONCE = 1000  # inputs that become durable together, when so many wait; half a second of work
-LETTERS_AT_ONCE = 2000  # more than a batch as a rule gives rise to
+AT_ONCE = 2000  # inputs that become durable together, when so many wait; some 0.8 s of work, and of the write lock
+LETTERS_AT_ONCE = 4000  # more than a batch as a rule gives rise to
 FREE_S = 0.1  # how long the loop listens when there is nothing
 COMMIT_S = 0.5
 CHECK_S = 1.0  # how often the lease is looked at
@@ -77,6 +77,7 @@ class DispatchLoop:
         self._next: dict[Partition, int] = {}  # offset after the last record read
         self._committed: dict[Partition, int] = {}
         self._caused: dict[str, tuple[str, Input]] = {}  # event or letter -> event, its input; until it is told
+        self._written: dict[str, Letter] = {}  # by id, until they are sent: the outbox need not give them back
         self._mark = mark(store.areas())
         self._unkept = 0  # inputs since the last snapshot
         self._unflushed = False
@@ -203,6 +204,7 @@ class DispatchLoop:
         for letter in letters(event, self._areas, self._taxonomy):
             if letter.topic == ALERTS.name and event.id in self._caused:  # a report of a citizen came on no topic
                 self._caused[letter.id] = self._caused[event.id]
+            self._written[letter.id] = letter
             yield letter
 
     # Sending
@@ -210,7 +212,7 @@ class DispatchLoop:
     def _send_outbox(self) -> None:
         """Send what waits, oldest first; what is durable on its topic leaves the outbox."""
         full = True
-        while full and (waiting := self._store.outbox(LETTERS_AT_ONCE)):
+        while full and (waiting := self._store.outbox(LETTERS_AT_ONCE, self._written)):
             full = len(waiting) == LETTERS_AT_ONCE
             self._lease.check()
             for letter in waiting:
@@ -221,6 +223,7 @@ class DispatchLoop:
             self._store.sent(waiting)
             self._report(waiting)
         self._caused.clear()
+        self._written.clear()
 
     def _report(self, letters: Iterable[Letter]) -> None:
         for letter in letters:

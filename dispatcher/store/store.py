@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, insert, select
@@ -36,6 +37,7 @@ from ingest.rejected import Rejected
 
 PAGE = 500  # rows read or ids asked for in one statement
 AREAS = "areas"
+NO_LETTERS: Mapping[str, Letter] = MappingProxyType({})
 PROJECTED = ("shelf", "maps", "tally")  # that a store has these projections: a store without one gets all made anew
 
 Identified = TypeVar("Identified", Envelope, CaseEvent)
@@ -88,9 +90,10 @@ class Store:
         with it, and alerts to the channels that want them. Returns how many events were new.
         """
         with self.writing() as connection:
-            fresh = _new(connection, tables.inputs, inputs)
+            fresh = _new(connection, tables.inputs, inputs, absent=self._held.absent)
+            self._held.absent.difference_update(envelope.id for envelope in fresh)
             maps.looked(connection, fresh)
-            rows = [{"id": envelope.id, "line": envelope.dumps()} for envelope in fresh]
+            rows = [{"id": envelope.id, "line": envelope.line} for envelope in fresh]
             insert_rows(connection, tables.inputs, rows)
             new = _new(connection, tables.events, events)
             project(connection, _logged(connection, new))
@@ -108,7 +111,7 @@ class Store:
             yield held
             return
         with self._writer.begin() as connection:
-            self._held.connection = connection
+            self._held.connection, self._held.absent = connection, set()
             try:
                 yield connection
             finally:
@@ -144,16 +147,21 @@ class Store:
         """Which of these inputs are stored, those of the block that this thread is in with them."""
         held: Connection | None = getattr(self._held, "connection", None)
         if held is not None:
-            return _stored(held, tables.inputs, list(ids))
+            found = _stored(held, tables.inputs, list(ids))
+            self._held.absent |= {id for id in ids if id not in found}
+            return found
         with self._engine.begin() as connection:
             return _stored(connection, tables.inputs, list(ids))
 
-    def outbox(self, limit: int = PAGE) -> list[Letter]:
-        """What is still to be sent, oldest first."""
-        query = select(tables.outbox).order_by(tables.outbox.c.seq).limit(limit)
+    def outbox(self, limit: int = PAGE, written: Mapping[str, Letter] = NO_LETTERS) -> list[Letter]:
+        """What is still to be sent, oldest first. `written`: those that the caller has, by id, and need not be read."""
+        c = tables.outbox.c
         with self._engine.begin() as connection:
-            rows = connection.execute(query).all()
-        return [Letter(id=row.id, topic=row.topic, key=row.key, line=row.line, seq=row.seq) for row in rows]
+            rows = connection.execute(select(c.seq, c.id).order_by(c.seq).limit(limit)).all()
+            asked = [row.seq for row in rows if row.id not in written]
+            read = {row.seq: row for row in rows_with(connection, select(tables.outbox), c.seq, asked)}
+        found = ((row.seq, read.get(row.seq) or written[row.id]) for row in rows)
+        return [Letter(id=one.id, topic=one.topic, key=one.key, line=one.line, seq=seq) for seq, one in found]
 
     def sent(self, letters: Collection[Letter]) -> None:
         """These are durable where they were sent to."""
@@ -317,12 +325,17 @@ def last_input(connection: Connection) -> int:
     return connection.scalar(select(func.max(tables.inputs.c.seq))) or 0
 
 
-def _new(connection: Connection, table: Table, items: Sequence[Identified]) -> list[Identified]:
-    """The items whose id is not stored yet, each id once, in order. The write lock keeps the answer true."""
+def _new(
+    connection: Connection, table: Table, items: Sequence[Identified], absent: Set[str] = frozenset()
+) -> list[Identified]:
+    """The items whose id is not stored yet, each id once, in order. The write lock keeps the answer true.
+
+    `absent`: ids of which this transaction knows it already.
+    """
     first: dict[str, Identified] = {}
     for item in items:
         first.setdefault(item.id, item)
-    for id in _stored(connection, table, list(first)):
+    for id in _stored(connection, table, [id for id in first if id not in absent]):
         del first[id]
     return list(first.values())
 
