@@ -15,11 +15,12 @@ from dispatcher.area import Areas
 from dispatcher.belief import DISMISSES_AT, OPENS_AT, Look
 from dispatcher.case import OVER, Alert, Anchor, Case, CaseEvent, Share, State
 from dispatcher.changes import Changes
-from dispatcher.identity import FARTHEST_M, GATE, Grid, distance2, fuse, same_bank, spread_m
+from dispatcher.identity import FARTHEST_M, Grid, best_of, fuse, score, spread_m
 from dispatcher.open311.report import PREFIX
 from dispatcher.owner import owners, recipients
 from dispatcher.place import Episode, Place
 from dispatcher.places import Places
+from dispatcher.regroup import merge, split
 from dispatcher.work.action import Action
 from dispatcher.work.rules import NONE, Rules
 from ingest.frame import derived_id
@@ -219,13 +220,13 @@ class Engine:
             now = place.now
             if now.refused_until is not None and sighting.seen_at > now.refused_until:
                 continue  # what was dismissed is long over: another thing, to be judged by itself
-            scores[id] = _score(sighting, now.sightings, *spot)
-        best = _best(scores)
+            scores[id] = score(sighting, now.sightings, *spot)
+        best = best_of(scores)
         return None if best is None else self._places.of_spot(best)
 
     def _anchor(self, sighting: Sighting) -> None:
         near = self._grid.near(sighting.kind, sighting.lat, sighting.lon, FARTHEST_M)
-        id = _best({id: _score(sighting, self._anchors[id], *self._anchored[id]) for id in near})
+        id = best_of({id: score(sighting, self._anchors[id], *self._anchored[id]) for id in near})
         if id is None:
             id = derived_id("anchor", sighting.id)
         self.changes.anchor(id)
@@ -242,38 +243,19 @@ class Engine:
     # What a person said is one, or is not
 
     def _merge(self, place: Place, episode: Episode, action: Action, into: str) -> None:
-        """The sightings go on in another case, and what is seen at either spot from now on is of that one."""
         other = self._place_of.get(into)
         if other is None:
             return
-        self.changes.place(other.id)
-        kept = next(found for found in other.episodes if found.id == into)
-        other.parts += [kept.position, episode.position, *place.parts]
-        kept.join(episode, self._owners)
-        kept.refresh(other.kind)
-        self._unsaid[kept.id] = action.id
-        place.episodes.remove(episode)
+        merge(self._places, (place, episode), (other, into), self._owners)
         del self._place_of[episode.id]
-        place.retired = True
-        self._places.hide(place)
-        if not place.episodes:
-            self._places.forget(place)
-        self._places.put(other)
+        self.changes.place(other.id)
+        self._unsaid[into] = action.id
 
     def _split(self, place: Place, episode: Episode, action: Action, part: str) -> None:
-        """The named sightings are of another thing, at a place of its own."""
-        fresh = episode.part(part, frozenset(action.sightings), self._owners)
-        fresh.alerts = [Alert(recipient, action.event, action.at) for recipient in action.recipients]
-        for part_of in (episode, fresh):
-            part_of.refresh(place.kind)
-            self._unsaid[part_of.id] = action.id
-        made = Place(derived_id("place", part), place.kind, place.matter, [fresh])
+        made = split(self._places, (place, episode), action, part, self._owners)
         self._place_of[part] = made
         self.changes.place(made.id)
-        self._places.hide(place)
-        place.parts = []  # what was one is known to be several
-        self._places.put(place)
-        self._places.put(made)
+        self._unsaid |= dict.fromkeys((episode.id, part), action.id)
 
     # One pass
 
@@ -357,21 +339,6 @@ class Engine:
 
     def _owners(self, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
         return owners(self._areas, lat, lon, covariance)
-
-
-def _score(sighting: Sighting, known: list[Sighting], lat: float, lon: float, covariance: Covariance) -> float | None:
-    """How badly a sighting fits a known thing (smaller is better); None when it is another one."""
-    beside = [other for other in known if other.pass_id == sighting.pass_id]
-    distance, volume = distance2(sighting, lat, lon, covariance)
-    if beside:
-        return distance + volume if same_bank(sighting, beside, lat, lon) else None
-    return distance + volume if distance <= GATE else None
-
-
-def _best(scores: dict[str, float | None]) -> str | None:
-    """The id that fits best, ties by id; None when none fits."""
-    fitting = [(score, id) for id, score in scores.items() if score is not None]
-    return min(fitting)[1] if fitting else None
 
 
 def _begun(place: Place, sighting: Sighting) -> Episode:

@@ -74,6 +74,21 @@ def same_bank(sighting: Sighting, others: Sequence[Sighting], lat: float, lon: f
     return nearest <= BANK_M and math.hypot(*_enu(sighting, lat, lon)) <= BANK_REACH_M
 
 
+def score(sighting: Sighting, known: list[Sighting], lat: float, lon: float, covariance: Covariance) -> float | None:
+    """How badly a sighting fits a known thing (smaller is better); None when it is another one."""
+    beside = [other for other in known if other.pass_id == sighting.pass_id]
+    distance, volume = distance2(sighting, lat, lon, covariance)
+    if beside:
+        return distance + volume if same_bank(sighting, beside, lat, lon) else None
+    return distance + volume if distance <= GATE else None
+
+
+def best_of(scores: dict[str, float | None]) -> str | None:
+    """The id that fits best, ties by id; None when none fits."""
+    fitting = [(score, id) for id, score in scores.items() if score is not None]
+    return min(fitting)[1] if fitting else None
+
+
 class Grid:
     """An index of points in squares of about 50 m. Cost of a look-up depends on the reach, not on what is stored."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from dispatcher.belief import Look
@@ -29,14 +28,6 @@ def mark(areas: str | None) -> str:
     return f"{FORMAT}-{hashlib.sha256((areas or '').encode()).hexdigest()[:24]}"
 
 
-def dumped(engine: Engine) -> dict[str, Any]:
-    """Everything an engine knows, but for which inputs it has read: the store knows them."""
-    return about(engine) | {
-        "places": [_place(place) for place in engine.places()],
-        "anchors": {id: [s.document() for s in sightings] for id, sightings in engine.anchors().items()},
-    }
-
-
 def about(engine: Engine) -> dict[str, Any]:
     """What of a snapshot is of no place or object."""
     return {
@@ -46,7 +37,7 @@ def about(engine: Engine) -> dict[str, Any]:
 
 
 class Changed(Mapping[Part, Any]):
-    """Of `dumped` the places and objects that changed since this was made last, None for those that are gone.
+    """The places and objects that changed since this was made last, None for those that are gone.
 
     Of an engine that was never asked that is all there is. What it costs goes with what changed. Each is written when
     it is asked for, and none is kept: so it is for here and now, while the engine stands still.
@@ -59,12 +50,7 @@ class Changed(Mapping[Part, Any]):
         self._parts |= dict.fromkeys((ANCHORS, id) for id in anchors)
 
     def __getitem__(self, part: Part) -> Any:
-        name, id = part
-        if name == ANCHORS:
-            sightings = self._engine.anchors().get(id)
-            return None if sightings is None else [one.document() for one in sightings]
-        place = self._engine.place(id)
-        return None if place is None else _place(place)
+        return part_of(self._engine, part)
 
     def __iter__(self) -> Iterator[Part]:
         return iter(self._parts)
@@ -73,15 +59,21 @@ class Changed(Mapping[Part, Any]):
         return len(self._parts)
 
 
-def load(engine: Engine, doc: dict[str, Any]) -> None:
-    """Bring a fresh engine to where `dumped` left the other. Raises ValueError or KeyError for what is no snapshot."""
-    places = (((PLACES, place["id"]), place) for place in doc["places"])
-    anchors = (((ANCHORS, id), sightings) for id, sightings in doc["anchors"].items())
-    recall(engine, doc, chain(places, anchors))
+def part_of(engine: Engine, part: Part) -> Any:
+    """The document of a place or object; None when the engine does not know it."""
+    name, id = part
+    if name == ANCHORS:
+        sightings = engine.anchors().get(id)
+        return None if sightings is None else [one.document() for one in sightings]
+    place = engine.place(id)
+    return None if place is None else _place(place)
 
 
 def recall(engine: Engine, about: dict[str, Any], parts: Iterable[tuple[Part, Any]]) -> None:
-    """`load`, one part after another: the documents of all would take more memory than what is made of them."""
+    """Bring a fresh engine to where another one was. Raises ValueError or KeyError for what is no snapshot.
+
+    One part after another: the documents of all would take more memory than what is made of them.
+    """
     places: list[Place] = []
     anchors: dict[str, list[Sighting]] = {}
     for (name, id), found in parts:

@@ -184,32 +184,10 @@ class Store:
             text = connection.scalar(select(tables.kept.c.document).where(tables.kept.c.name == AREAS))
         return None if text is None else str(text)
 
-    def keep_snapshot(self, mark: str, document: Document, seq: int | None = None) -> None:
-        """Keep what an engine knows that has read the inputs up to `seq`, or all. The one before is forgotten."""
-        parts = {("places", place["id"]): place for place in document["places"]}
-        parts |= {("anchors", id): found for id, found in document["anchors"].items()}
-        about = {name: value for name, value in document.items() if name not in snapshots.PARTS}
-        with self._writer.begin() as connection:
-            snapshots.forget(connection)
-            snapshots.keep(connection, mark, about, parts, last_input(connection) if seq is None else seq)
-
     def amend_snapshot(self, mark: str, about: Document, changed: Mapping[snapshots.Part, Any], seq: int) -> None:
         """Keep what has changed since, None for what is gone; all, where the one before is under another mark."""
         with self._writer.begin() as connection:
             snapshots.keep(connection, mark, about, changed, seq)
-
-    def snapshot(self, mark: str) -> tuple[int, Document] | None:
-        """What was kept last under that mark, all of it at once, and the number of the last input in it."""
-        found: Document = {}
-
-        def take(about: Document, parts: snapshots.Parts) -> None:
-            everything = dict(parts)
-            found.update(about)
-            found["places"] = [place for (part, _), place in everything.items() if part == "places"]
-            found["anchors"] = {id: anchor for (part, id), anchor in everything.items() if part == "anchors"}
-
-        seq = self.recall(mark, take)
-        return None if seq is None else (seq, found)
 
     def recall(self, mark: str, take: Callable[[Document, snapshots.Parts], None]) -> int | None:
         """Give what was kept last under that mark, part by part; the number of the last input in it. None: nothing."""

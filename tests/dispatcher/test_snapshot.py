@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from test_engine import MORNING, clean_pass, sighting
 from test_stores import either  # noqa: F401  # fixture
+from whole import dumped, load, whole_in
 
 from dispatcher.area import Areas
 from dispatcher.case import State
 from dispatcher.engine import Engine
-from dispatcher.snapshot import Changed, about, dumped, load
+from dispatcher.snapshot import Changed, about
 from dispatcher.store.store import Store
 from dispatcher.work.action import Action
 from models.taxonomy import Taxonomy
@@ -101,8 +102,8 @@ def test_an_engine_from_a_store_of_pieces_goes_on_as_the_one_that_kept_them(eith
         if n % 20 == 19:
             either.amend_snapshot("m", about(one), Changed(one), n)
     either.amend_snapshot("m", about(one), Changed(one), 300)
-    assert either.snapshot("another") is None
-    found = either.snapshot("m")
+    assert whole_in(either, "another") is None
+    found = whole_in(either, "m")
     assert found is not None
     seq, known = found
     assert seq == 300
@@ -114,7 +115,7 @@ def test_an_engine_from_a_store_of_pieces_goes_on_as_the_one_that_kept_them(eith
         made_at = MORNING + 201 * DAY
         assert other.read(item, made_at=made_at) == one.read(item, made_at=made_at)
     either.amend_snapshot("m", about(other), Changed(other), 304)
-    found = either.snapshot("m")
+    found = whole_in(either, "m")
     assert found is not None
     assert found[0] == 304
     assert whole(found[1]) == whole(dumped(one))
@@ -123,9 +124,7 @@ def test_an_engine_from_a_store_of_pieces_goes_on_as_the_one_that_kept_them(eith
 def test_a_snapshot_under_another_mark_begins_anew(either: Store) -> None:  # noqa: F811
     either.amend_snapshot("m", {"clock": None, "rules": {}}, {("anchors", "a"): [1], ("anchors", "b"): [2]}, 1)
     either.amend_snapshot("m", {"clock": None, "rules": {}}, {("anchors", "a"): None, ("anchors", "c"): [3]}, 2)
-    assert either.snapshot("m") == (2, {"clock": None, "rules": {}, "places": [], "anchors": {"b": [2], "c": [3]}})
+    assert whole_in(either, "m") == (2, {"clock": None, "rules": {}, "places": [], "anchors": {"b": [2], "c": [3]}})
     either.amend_snapshot("n", {"clock": None, "rules": {}}, {("anchors", "d"): [4]}, 3)
-    assert either.snapshot("m") is None
-    assert either.snapshot("n") == (3, {"clock": None, "rules": {}, "places": [], "anchors": {"d": [4]}})
-    either.keep_snapshot("n", {"clock": None, "rules": {}, "places": [], "anchors": {"e": [5]}}, 4)
-    assert either.snapshot("n") == (4, {"clock": None, "rules": {}, "places": [], "anchors": {"e": [5]}})
+    assert whole_in(either, "m") is None
+    assert whole_in(either, "n") == (3, {"clock": None, "rules": {}, "places": [], "anchors": {"d": [4]}})

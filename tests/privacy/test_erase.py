@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from whole import dumped, keep_whole, load, whole_in
 
 from dispatcher.api.app import create_app
 from dispatcher.api.serve import serve
@@ -24,7 +25,7 @@ from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
 from dispatcher.erasure import Selection, inside
 from dispatcher.open311.report import Contact, Report
-from dispatcher.snapshot import dumped, load, mark
+from dispatcher.snapshot import mark
 from dispatcher.store import tables
 from dispatcher.store import work as log
 from dispatcher.store.rebuild import PROJECTIONS
@@ -260,9 +261,9 @@ def test_what_an_engine_remembered_is_erased_too_and_still_of_use(store, areas, 
     street(store, areas, folder)
     dispatcher = Dispatcher(Engine(areas, TAXONOMY), store)
     dispatcher.recover(store.inputs())
-    store.keep_snapshot(mark(None), dumped(dispatcher.engine))
+    keep_whole(store, mark(None), dumped(dispatcher.engine), dispatcher.seq)
     erased(store, areas, folder, vehicle="bus-0417")
-    kept = store.snapshot(mark(None))
+    kept = whole_in(store, mark(None))
     assert kept is not None
     assert "bus-0417" not in json.dumps(kept[1])
     fresh = Engine(areas, TAXONOMY)

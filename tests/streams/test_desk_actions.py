@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from office import RECORDS, Deadly, Killed, Office, areas
+from whole import dumped
 
 from dispatcher.access.principal import LOCAL
 from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
-from dispatcher.snapshot import dumped
 from dispatcher.work.asked import Asked
 from dispatcher.work.book import Book
 from dispatcher.work.clerk import Clerk

@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 from office import DOCUMENT, EVENTS, INPUTS, RECORDS, TEXT, TOLD, Deadly, Free, Killed, Office, areas, record
+from whole import dumped, load, whole_in
 from world import Heard
 
 from dispatcher import stream
 from dispatcher.dispatch import REMEMBERED, Dispatcher
 from dispatcher.document import document
 from dispatcher.engine import Engine
-from dispatcher.snapshot import dumped, load, mark
+from dispatcher.snapshot import mark
 from dispatcher.store.store import Store
 from dispatcher.stream import GROUP, READS, DispatchLoop
 from ingest.binding import parse_event
@@ -110,7 +111,7 @@ def test_a_dispatcher_starts_from_what_the_last_one_knew(office: Office) -> None
     half = len(RECORDS) // 2
     office.publish(RECORDS[:half])
     office.dispatch()
-    kept = office.store.snapshot(mark(None))
+    kept = whole_in(office.store, mark(None))
     assert kept is not None
     assert kept[0] == half
     office.publish(RECORDS[half:])
@@ -130,7 +131,7 @@ def test_what_is_kept_on_the_way_is_what_reading_everything_comes_to(office: Off
     for part in (RECORDS[: len(RECORDS) // 3], RECORDS[len(RECORDS) // 3 :]):
         office.publish(part)
         office.dispatch()
-        found = office.store.snapshot(mark(None))
+        found = whole_in(office.store, mark(None))
         assert found is not None
         fresh = Dispatcher(Engine(areas(), Taxonomy.read(), remembered=REMEMBERED), office.store)
         fresh.recover(office.store.inputs())
@@ -142,7 +143,7 @@ def test_what_is_kept_on_the_way_is_what_reading_everything_comes_to(office: Off
 def test_a_snapshot_under_other_areas_is_not_used(office: Office) -> None:
     office.publish(RECORDS[:20])
     office.dispatch()
-    assert office.store.snapshot(mark(TEXT)) is None
+    assert whole_in(office.store, mark(TEXT)) is None
 
 
 @pytest.mark.parametrize("cut", range(0, len(RECORDS), 7))

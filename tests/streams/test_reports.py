@@ -7,12 +7,12 @@ from contextlib import suppress
 from datetime import timedelta
 
 from office import Deadly, Killed, Office, areas
+from whole import dumped
 from world import HOME
 
 from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
 from dispatcher.open311.posted import filed
-from dispatcher.snapshot import dumped
 from models.taxonomy import Taxonomy
 
 TAXONOMY = Taxonomy.read()

@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from town import DISPATCHER, NOON, OFFICER, WEST, ask, clean_pass, sighting, town
+from whole import dumped, keep_whole, load, whole_in
 
 from dispatcher.access.principal import LOCAL
 from dispatcher.area import Areas
 from dispatcher.case import State
 from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
-from dispatcher.snapshot import dumped, load
 from dispatcher.store.store import Store
 from dispatcher.work.asked import Refusal
 from dispatcher.work.book import Book, Page
@@ -116,8 +116,8 @@ def test_who_was_told_by_an_office_also_hears_how_it_ended(store, clerk, areas) 
 def test_a_snapshot_keeps_what_offices_did(store, clerk, areas) -> None:
     dispatcher, id = opened(store, areas)
     clerk.act(OFFICER, id, ask(Act.HANDLED, reason="已清运"), now=NOON + HOUR)
-    store.keep_snapshot("m", dumped(dispatcher.engine), dispatcher.seq)  # taken before the engine heard of it
-    kept = store.snapshot("m")
+    keep_whole(store, "m", dumped(dispatcher.engine), dispatcher.seq)  # taken before the engine heard of it
+    kept = whole_in(store, "m")
     assert kept is not None
     after, known = kept
     restarted = Dispatcher(Engine(areas, TAXONOMY), store)

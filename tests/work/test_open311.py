@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from hypothesis import given
 from hypothesis import strategies as st
 from town import LAT, LON, WEST, clean_pass, sighting, town
+from whole import dumped
 
 from dispatcher.access.account import Account, Key
 from dispatcher.access.principal import LOCAL, Reach, Role
@@ -30,7 +31,6 @@ from dispatcher.engine import Engine
 from dispatcher.open311.intake import Intake, take
 from dispatcher.open311.posted import Refused, filed, read_form
 from dispatcher.open311.report import Taking
-from dispatcher.snapshot import dumped
 from dispatcher.store.store import Store
 from ingest.envelope import parse_envelope
 from ingest.gcj02 import gcj02_from_wgs84

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from town import DISPATCHER, EAST, LAT, LON, NOON, OFFICER, WEST, ask, clean_pass, sighting, town
+from whole import dumped, load
 
 from dispatcher.access.principal import LOCAL
 from dispatcher.access.scope import Scope
@@ -18,7 +19,6 @@ from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
 from dispatcher.open311.intake import Intake
 from dispatcher.open311.posted import filed
-from dispatcher.snapshot import dumped, load
 from dispatcher.store import work as log
 from dispatcher.store.store import Store
 from dispatcher.work.asked import Incomplete, KeyReused, NotAllowed, NotNow, Refusal, Stale
