@@ -18,6 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dispatcher.document import one_line
+from dispatcher.store.database import POSTGRESQL, StoreUnavailable, looked_at
 from jiexun.live import SAMPLE
 from jiexun.options import Json, explained
 from jiexun.privacy import gate
@@ -56,6 +57,7 @@ def doctor_report(settings: Settings) -> dict[str, Any]:
         *_models(),
         _privacy(settings),
         _writable(settings.data),
+        *_store(settings),
         _check("sample drive", (SAMPLE / "frames.csv").is_file(), str(SAMPLE), "run from a clone of the project"),
         *(_package(name, required=False) for name in TRAINING),
         _program("chromium", "browser tests: apt-get install chromium fonts-noto-cjk"),
@@ -143,6 +145,23 @@ def _writable(folder: Path) -> dict[str, Any]:
     place = next(path for path in (folder, *folder.resolve().parents) if path.exists())
     ok = place.is_dir() and os.access(place, os.W_OK)
     return _check("results folder", ok, str(folder), "set JIEXUN_DATA to a folder that can be written")
+
+
+def _store(settings: Settings) -> list[dict[str, Any]]:
+    """Of a store in PostgreSQL: whether it answers, and whether GIS programs can open it."""
+    if not settings.store.startswith(POSTGRESQL):
+        return []
+    try:
+        found = looked_at(settings.store)
+    except StoreUnavailable as error:
+        return [_check("store", False, str(error), "start the server, or see JIEXUN_STORE")]
+    has = (
+        "views cases_geo, areas_geo" if found.views else f"PostGIS {found.installed or found.offered or 'is not there'}"
+    )
+    return [
+        _check("store", True, "answers", ""),
+        _check("views for GIS", found.views, has, f"{found.lacks}; nothing else needs it", required=False),
+    ]
 
 
 def _program(name: str, remedy: str) -> dict[str, Any]:

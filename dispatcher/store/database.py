@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    NullPool,
     QueuePool,
     create_engine,
     event,
@@ -27,7 +28,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.sql.visitors import InternalTraversal
 
-from dispatcher.store import tables
+from dispatcher.store import geo, tables
 from dispatcher.store.migrate import LaterVersion, migrate
 
 BUSY_MS = 15_000  # how long a writer waits for the writer of another process
@@ -64,6 +65,16 @@ def connect(url: str) -> Engine:
     except LaterVersion as error:
         raise StoreUnavailable(str(error)) from error
     return engine
+
+
+def looked_at(url: str) -> geo.Support:
+    """What a store in PostgreSQL has of PostGIS, without changing anything there. Raises StoreUnavailable."""
+    try:
+        engine = create_engine(make_url(url).set(drivername=DRIVERS[POSTGRESQL]), poolclass=NullPool)
+        with engine.connect() as connection:
+            return geo.support(connection)
+    except (DatabaseError, ArgumentError) as error:
+        raise StoreUnavailable(f"the store does not answer: {getattr(error, 'orig', None) or error}") from error
 
 
 def writer(engine: Engine) -> Engine:
@@ -196,6 +207,8 @@ def _create(engine: Engine) -> None:
             connection.execute(insert(tables.meta), rows)
         elif stored.get("schema") != tables.SCHEMA:
             raise StoreUnavailable(f"store has schema {stored.get('schema')}, this version reads {tables.SCHEMA}")
+        if engine.dialect.name == POSTGRESQL:
+            geo.make_views(connection)
 
 
 def _prepare(connection: Any, _record: Any) -> None:

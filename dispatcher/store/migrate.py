@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect
 
 from dispatcher.store import tables
+from dispatcher.store.geo import drop_views
 
 HERE = Path(__file__).parent / "migrations"
 FIRST = "0001"  # what a store is that knows of no revisions
@@ -47,6 +48,8 @@ def migrate(connection: Connection) -> None:
 
 def _upgrade(connection: Connection) -> None:
     revisions = _revisions()
+    if connection.dialect.name == "postgresql":
+        drop_views(connection)
 
     def steps(at: Any, _context: MigrationContext) -> Any:
         return revisions._upgrade_revs("head", at)
