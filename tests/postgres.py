@@ -25,7 +25,7 @@ def postgresql() -> Iterator[str]:
         yield given.rstrip("/")
         return
     if not list(Path("/usr/lib/postgresql").glob("*/bin")) or not shutil.which("runuser"):
-        why = "NO REAL POSTGRESQL, NOT TESTED: install postgresql-15, or name one by JIEXUN_POSTGRESQL"
+        why = "NO REAL POSTGRESQL, NOT TESTED: install postgresql-15-postgis-3, or name one by JIEXUN_POSTGRESQL"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
     with server() as url:
         yield url

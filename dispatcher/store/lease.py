@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from enum import IntEnum
 from typing import Protocol
 
@@ -71,8 +72,9 @@ class _File:
 class _Session:
     """An advisory lock of a session with PostgreSQL: the server drops it with the connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, right: Right) -> None:
         self._connection = connection
+        self._right = right
 
     @classmethod
     def taken(cls, engine: Engine, right: Right) -> _Session | None:
@@ -82,7 +84,7 @@ class _Session:
         except DBAPIError as error:
             raise StoreUnavailable(f"the store does not answer: {error.orig}") from error
         if got:
-            return cls(connection)
+            return cls(connection, right)
         connection.close()
         return None
 
@@ -93,5 +95,8 @@ class _Session:
             raise StoreUnavailable(f"the lease on the store is lost: {error.orig}") from error
 
     def release(self) -> None:
+        with suppress(DBAPIError):  # a server that is away has dropped it
+            # It would go with the session too, but only when the server has come to notice that that is over.
+            self._connection.exec_driver_sql(f"SELECT pg_advisory_unlock({int(self._right)})")
         self._connection.invalidate()
         self._connection.close()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -74,6 +75,16 @@ def test_inputs_that_are_stored_are_known(either: Store, make_input) -> None:
     assert either.known([]) == set()
 
 
+def test_what_a_transaction_stored_is_known_in_it_though_it_was_not_before(either: Store, make_input) -> None:
+    ids = ["in-0", "in-1"]
+    with either.writing():
+        assert either.known(ids) == set()
+        for _ in range(2):
+            either.append([make_input(0)])
+        assert either.known(ids) == {"in-0"}
+    assert len(list(either.inputs())) == 1
+
+
 def test_a_new_event_puts_its_letters_into_the_outbox_and_an_old_one_does_not(either: Store, make_event) -> None:
     event = make_event(recipients=(WEST, EAST))
     for _ in range(2):
@@ -83,6 +94,8 @@ def test_a_new_event_puts_its_letters_into_the_outbox_and_an_old_one_does_not(ei
         (f"{event.id}/{WEST}", WEST),
         (f"{event.id}/{EAST}", EAST),
     ]
+    kept = {waiting[1].id: replace(waiting[1], line="as whoever wrote it has it", seq=0)}
+    assert either.outbox(written=kept) == [waiting[0], replace(waiting[1], line="as whoever wrote it has it")]
     either.sent(waiting[:1])
     assert [letter.key for letter in either.outbox()] == [EAST]
     either.append((), [event], letters=letters)  # also after it was sent

@@ -208,6 +208,18 @@ def test_a_sighting_that_the_engine_refuses_is_rejected(office: Office) -> None:
     assert "99999" in watch.reasons[0]
 
 
+@pytest.mark.parametrize("word", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_has_no_word_for_is_rejected_and_the_rest_goes_on(word: str, office: Office) -> None:
+    """In a field that nobody here reads: it would be refused when the input is stored, again after each restart."""
+    value = RECORDS[0].value.replace(b'"data":{', b'"data":{"later":[%s],' % word.encode())
+    office.publish([replace(RECORDS[0], value=value), *RECORDS])
+    watch = Heard()
+    office.dispatch(watch=watch)
+    assert sorted(office.told()) == sorted(TOLD)
+    assert len(watch.reasons) == 1
+    assert "not JSON compliant" in watch.reasons[0]
+
+
 def test_a_backlog_of_several_partitions_is_read_in_order_of_capture_time(office: Office) -> None:
     """Everything lies there when the dispatcher starts: all passes on one topic, all sightings on another."""
     passes = [one for one in RECORDS if one.topic == "passes"]
