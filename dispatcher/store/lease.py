@@ -95,8 +95,9 @@ class _Session:
             raise StoreUnavailable(f"the lease on the store is lost: {error.orig}") from error
 
     def release(self) -> None:
-        with suppress(DBAPIError):  # a server that is away has dropped it
-            # It would go with the session too, but only when the server has come to notice that that is over.
-            self._connection.exec_driver_sql(f"SELECT pg_advisory_unlock({int(self._right)})")
+        """It would go with the session too, but only when the server has come to notice that that is over."""
+        if not self._connection.invalidated:
+            with suppress(DBAPIError):  # a server that is away has dropped it
+                self._connection.exec_driver_sql(f"SELECT pg_advisory_unlock({int(self._right)})")
         self._connection.invalidate()
         self._connection.close()
