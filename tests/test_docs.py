@@ -21,6 +21,8 @@ from shapely import box
 from dispatcher.area import Area, Areas, Layer
 from dispatcher.belief import CLOSES_AT, OPENS_AT, Look, believe, gone_since
 from dispatcher.identity import GATE, distance2, fuse
+from dispatcher.joint.belief import Look as JointLook
+from dispatcher.joint.episode import episodes as joint_episodes
 from dispatcher.owner import owners, recipients
 from ingest.geo import latlon_from_offset, m_per_deg
 from jiexun.cli import app
@@ -219,6 +221,21 @@ def test_the_worked_example_of_belief_comes_out() -> None:
         closed = was_open and gone_since(looks, beliefs) is not None
         assert state == ("closed" if closed else "open" if was_open else "candidate")
     assert beliefs[-1] <= CLOSES_AT
+
+
+def test_the_worked_example_of_joint_belief_comes_out() -> None:
+    table = [cells for cells in rows("docs/joint.md", 6) if cells[0].isdigit()]
+    assert len(table) == 6
+    looks: list[JointLook] = []
+    for hour, told, shown, belief, clean, state in table:
+        p = float(told.split()[-1])
+        seen = p if told.startswith("saw it") else None
+        looks.append(JointLook(NOON + timedelta(hours=int(hour)), f"pass-{hour}", seen, 1.0 if seen else p))
+        [episode] = joint_episodes(looks, "overflow_bin")
+        assert f"{episode.p:.4f}" == belief
+        assert shown == ("–" if seen else f"{episode.looks[-1].detectable:.4f}")
+        assert f"{sum(look.clean for look in episode.looks):.2f}" == clean
+        assert state == ("closed" if episode.closed_at else "open" if episode.opened_at else "candidate")
 
 
 def sighting(east_m: float) -> Sighting:

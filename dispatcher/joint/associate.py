@@ -123,7 +123,7 @@ def _candidates(seen: Seen, known: Sequence[Thing], window: Window, n: int, fres
         d2 = (c * east * east - 2 * b * east * north + a * north * north) / det
         likely = -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI
         if likely > fresh - 8.0 or thing is seen.thing:
-            prior = thing.prior
+            prior = thing.prior(seen.at)
             if thing.plain:
                 prior += thing.as_reported(seen.at, disordered=not plain)
             spread = own[0] + covariance[0] + FLOOR_M2, own[1] + covariance[1], own[2] + covariance[2] + FLOOR_M2

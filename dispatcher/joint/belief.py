@@ -15,11 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-OPENS_AT = 0.90  # belief from which a case is opened and told
-CLOSES_AT = 0.015  # belief below which an open case is verified gone
-DISMISSES_AT = 0.03  # belief below which a candidate is given up
-CLEAN_ENOUGH = 2.3  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
-NEVER_GONE = 4.0  # a thing seen again after clean looks of less than this had not gone: they were misses
 MOST = 0.99  # no look, and no number of them, makes it surer
 LEAST = 0.005
 LIFETIME = {  # how long a disorder lies, on average, when nobody tells the office; a guess until cases teach it
@@ -38,8 +33,6 @@ UNSURE = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
 FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
 HIDES = timedelta(hours=1000)  # how long until something parks in front
 HIDDEN = timedelta(hours=5)  # how long it stays
-FAKE_LEFT = 0.02  # part of what nothing has, to which what fools the detector must have fallen for a case to close
-ALONE = 0.6  # odds that first reports are right below which one pass alone opens no case, however sure it is
 MOST_DETECTABLE = 0.9  # no look is surer to report a thing
 
 
@@ -51,6 +44,7 @@ class Look:
     pass_id: str
     seen: float | None  # calibrated probability that the thing was there; None when nothing was reported
     detectable: float  # for a miss: probability that the pass would have reported it
+    in_order: bool = False  # for a miss: the pass saw the very thing, and that it was in order
 
     @property
     def clean(self) -> float:
@@ -94,7 +88,7 @@ class Belief:
     @property
     def p(self) -> float:
         """Probability that the disorder is there."""
-        return _bounded(self.real + self.hidden)
+        return bounded(self.real + self.hidden)
 
     def pass_by(self, since: timedelta, kind: str) -> None:
         """Move on in time: some of what was there has gone, something may have parked in front."""
@@ -108,23 +102,18 @@ class Belief:
         self.real = there - self.hidden
         self.fake *= fools
 
-    @property
-    def anew(self) -> bool:
-        """Whether a report that comes now is likelier of something new than of what was there before."""
-        return self.real + self.fake + FROM_NOTHING * self.hidden < FROM_NOTHING * self.nothing
-
     def look(self, look: Look) -> None:
         """Weigh a look."""
         if look.seen is None:
             d = min(look.detectable, MOST_DETECTABLE)
             self.real, self.fake = self.real * (1 - d), self.fake * (1 - FOOLED * d)
         else:
-            seen = _bounded(look.seen)
+            seen = bounded(look.seen)
             ratio = self._agrees(seen)
             self.real, self.fake = self.real * ratio / (1 + ratio), self.fake / (1 + ratio)
-            alarm = FROM_NOTHING * max(1.0, UNSURE * (1 - seen) / seen)
-            self.hidden *= alarm
-            self._begin(self.nothing * alarm, seen)
+            odds = alarm(seen)
+            self.hidden *= odds
+            self._begin(self.nothing * odds, seen)
         total = self.real + self.hidden + self.fake + self.nothing
         self.real, self.hidden = self.real / total, self.hidden / total
         self.fake, self.nothing = self.fake / total, self.nothing / total
@@ -146,7 +135,7 @@ def believe(looks: Sequence[Look], kind: str, odds: float = 1.0) -> list[float]:
 
 def discounted(seen: float, odds: float) -> float:
     """Probability that a report of something that nobody saw before is of a disorder."""
-    all_odds = odds * _bounded(seen) / (1 - _bounded(seen))
+    all_odds = odds * bounded(seen) / (1 - bounded(seen))
     return all_odds / (1 + all_odds)
 
 
@@ -171,98 +160,20 @@ class Firsts:
 
     def learn(self, seen: float, *, right: bool) -> None:
         """Another pass saw it too; or none did, until it was given up."""
-        seen = _bounded(seen)
+        seen = bounded(seen)
         self.right, self.wrong = self.right + right, self.wrong + (not right)
         self.claimed_right, self.claimed_wrong = self.claimed_right + seen, self.claimed_wrong + 1 - seen
 
 
+def alarm(seen: float) -> float:
+    """Chance of a report where nothing is, beside that of what is there."""
+    return FROM_NOTHING * max(1.0, UNSURE * (1 - seen) / seen)
+
+
 def _logit(p: float) -> float:
-    p = _bounded(p)
+    p = bounded(p)
     return math.log(p / (1 - p))
 
 
-def _bounded(p: float) -> float:
+def bounded(p: float) -> float:
     return min(max(p, LEAST), MOST)
-
-
-@dataclass(slots=True)
-class Episode:
-    """One time that a disorder was there, as the looks tell it."""
-
-    looks: list[Look]
-    p: float
-    opened_at: datetime | None = None  # the look at which belief reached OPENS_AT
-    closed_at: datetime | None = None  # the look that verified it gone
-    doubted: bool = False  # belief fell to DISMISSES_AT before it ever opened
-
-
-def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset(), odds: float = 1.0) -> list[Episode]:
-    """Cut the looks at one place, in order of time, into episodes; misses before the first sighting are left out.
-
-    An episode with a pass of `told` is open from there on, whatever its belief: somebody has heard of it. `odds`: how
-    far a first report is to be believed, see `Firsts`.
-    """
-    found: list[Episode] = []
-    for piece in _pieces(looks, kind, told, odds):
-        if found and found[-1].closed_at is not None and piece.opened_at is not None:
-            clean = sum(look.clean for look in _after_last_seen(found[-1].looks))
-            if clean < NEVER_GONE:
-                found[-1] = _joined(found[-1], piece)
-                continue
-        found.append(piece)
-    return found
-
-
-def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float) -> list[Episode]:
-    pieces: list[Episode] = []
-    belief: Belief | None = None
-    clean, passes = 0.0, 0
-    for look in looks:
-        now = pieces[-1] if pieces else None
-        if now is None or now.closed_at is not None or (now.doubted and look.seen is not None):
-            if look.seen is None:
-                if now is not None:
-                    now.looks.append(look)
-                continue
-            if now is None or now.closed_at is not None:
-                now = Episode([], 0.0)
-                pieces.append(now)
-                belief = Belief.first(look.seen, odds)
-                clean, passes = 0.0, 0
-            now.doubted = False
-        assert belief is not None
-        if now.looks:
-            belief.pass_by(look.at - now.looks[-1].at, kind)
-            if look.seen is not None and now.opened_at is not None and belief.anew and clean >= CLEAN_ENOUGH:
-                now.closed_at = now.looks[-1].at  # what came back had gone by then
-                now = Episode([], 0.0)
-                pieces.append(now)
-                belief = Belief.first(look.seen, odds)
-            else:
-                belief.look(look)
-        now.looks.append(look)
-        now.p = belief.p
-        clean, passes = (0.0, 0) if look.seen is not None else (clean + look.clean, passes + 1)
-        enough = odds >= ALONE or sum(other.seen is not None for other in now.looks) > 1
-        if now.opened_at is None and ((now.p >= OPENS_AT and enough) or look.pass_id in told):
-            now.opened_at = look.at
-        elif now.opened_at is None and now.p <= DISMISSES_AT:
-            now.doubted = True
-        elif (
-            now.opened_at is not None
-            and now.p <= CLOSES_AT
-            and belief.fake <= FAKE_LEFT * belief.nothing
-            and clean >= CLEAN_ENOUGH
-            and passes > 1
-        ):
-            now.closed_at = look.at
-    return pieces
-
-
-def _after_last_seen(looks: Sequence[Look]) -> Sequence[Look]:
-    last = max(i for i, look in enumerate(looks) if look.seen is not None)
-    return looks[last + 1 :]
-
-
-def _joined(before: Episode, after: Episode) -> Episode:
-    return Episode([*before.looks, *after.looks], after.p, before.opened_at, after.closed_at)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from dispatcher.case import Alert, Case, Share, State
-from dispatcher.joint.belief import Episode, Firsts, Look, episodes
+from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
+from dispatcher.joint.episode import Episode, episodes
 from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen, pass_of
 from dispatcher.joint.thing import Located, Thing
@@ -303,7 +304,9 @@ def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
     }
     in_order = {id: seens for id, seens in thing.passes.items() if id not in by_pass}
     if len(in_order) >= PERMANENT:
-        looks = [Look(min(s.sighting.seen_at for s in seens), id, None, IN_ORDER) for id, seens in in_order.items()]
+        looks = [
+            Look(min(s.sighting.seen_at for s in seens), id, None, IN_ORDER, True) for id, seens in in_order.items()
+        ]
     else:
         saw = {pass_of(id) for id in by_pass}
         looks = [look for id, look in thing.looks.items() if id not in saw]

@@ -240,6 +240,9 @@ class Engine:
         last = thing.records[-1] if thing.records else None
         if thing.plain:
             thing.disorders = [_span(record) for record in thing.records if record.seens]
+            thing.stood = []
+        else:
+            thing.stood = [(record.seens[0].at, record.seens[-1].at) for record in thing.records if record.seens]
         thing.there = 1.0 if last is None or thing.plain else max(last.probability, GONE)
 
     def _undecided(self, thing: Thing) -> bool:

@@ -65,6 +65,7 @@ class Thing:
     disorders: list[tuple[float, float, float]] = field(default_factory=list)  # of a bin: from, until, how likely
     apart: set[str] = field(default_factory=set)  # things that a person said are others
     there: float = 1.0  # chance that it is still there
+    stood: list[tuple[float, float]] = field(default_factory=list)  # of a disorder: from when until when it was seen
     odds: float = 0.0  # log odds that it is there, by the passes that saw it
     believed: float = 0.0  # chance that it ever was, by the confidence of what reported it
     tried: int = 0  # passes of a better known neighbour when its runs were last worked out again
@@ -180,11 +181,14 @@ class Thing:
     def distance_m(self, other: Thing) -> float:
         return math.hypot(*self.offset(other.lat, other.lon))
 
-    @property
-    def prior(self) -> float:
-        """Log chance that a pass that looks at it reports it, beside what its kind promises."""
+    def prior(self, at: float) -> float:
+        """Log chance that a pass that looked at it at some time reported it, beside what its kind promises.
+
+        What is gone by now was there while passes saw it.
+        """
         often = min(1.0, (len(self.passes) + 0.5) / (self.expected + 0.5))
-        return math.log(max(LEAST_THERE, self.there * self.believed * often))
+        there = 1.0 if any(first <= at <= last for first, last in self.stood) else self.there
+        return math.log(max(LEAST_THERE, there * self.believed * often))
 
     def as_reported(self, at: float, *, disordered: bool) -> float:
         """Log chance that what is reported of a bin at some time, in order or not, is what it is like then."""

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dispatcher.joint.belief import CLOSES_AT, MOST, OPENS_AT, Firsts, Look, believe, episodes
+from dispatcher.joint.belief import MOST, Firsts, Look, believe
+from dispatcher.joint.episode import CLOSES_AT, OPENS_AT, episodes
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
 
@@ -97,10 +98,35 @@ def test_clean_looks_within_minutes_may_all_be_hidden_by_one_parked_van() -> Non
     assert believe(fast, "garbage")[-1] > believe(slow, "garbage")[-1]
 
 
-def test_what_is_seen_again_after_few_clean_looks_had_never_gone() -> None:
-    looks = [seen(0, 0.95), clean(72, 0.8), clean(76, 0.8), seen(77, 0.95)]
+def test_what_is_seen_again_within_hours_had_never_gone() -> None:
+    looks = [seen(0, 0.95), *(clean(1 + i, 0.8) for i in range(3)), seen(5, 0.95)]
     (only,) = episodes(looks, "garbage")
     assert only.closed_at is None
+
+
+def test_the_same_clean_looks_a_day_later_saw_it_gone() -> None:
+    """What goes and comes back takes its time for it; what the looks missed does not."""
+    looks = [seen(0, 0.95), *(clean(8 + i, 0.8) for i in range(3)), seen(30, 0.95)]
+    first, second = episodes(looks, "garbage")
+    assert first.closed_at == NOON + timedelta(hours=10)
+    assert second.opened_at == NOON + timedelta(hours=30)
+
+
+def test_a_place_that_hides_what_is_there_is_not_clean_so_soon() -> None:
+    """It was missed twice for each time that it was seen: more misses say little."""
+    shown = [seen(hour, 0.95) for hour in range(6)]
+    hidden = [look for hour in range(6) for look in (seen(hour, 0.95), clean(hour + 0.3, 0.8), clean(hour + 0.6, 0.8))]
+    misses = [clean(8 + 4 * i, 0.8) for i in range(5)]
+    assert closed_at(shown + misses) is not None
+    assert closed_at(hidden + misses) is None
+    assert closed_at(hidden + [clean(8 + 4 * i, 0.8) for i in range(16)]) is not None
+
+
+def test_a_report_that_is_next_to_nothing_does_not_undo_what_clean_looks_say() -> None:
+    looks = [*(seen(hour, 0.99) for hour in range(4)), *(clean(6 + i, 0.8) for i in range(6))]
+    ghost, back = seen(20, 0.02), seen(28, 0.95)
+    pieces = episodes([*looks, ghost, clean(24, 0.8), back], "garbage")
+    assert [piece.opened_at for piece in pieces if piece.opened_at] == [NOON, back.at]
 
 
 def test_what_is_seen_again_after_many_clean_looks_came_back() -> None:

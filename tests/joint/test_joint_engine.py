@@ -424,3 +424,17 @@ def test_two_heaps_seen_by_turns_are_two_cases_once_where_they_were_seen_says_so
     told = [case for case in engine.cases() if case.state is State.OPEN]
     assert len(told) == 2
     assert min(len(case.sightings) for case in told) >= 10
+
+
+def test_a_doubtful_sighting_stays_with_what_it_was_of_after_that_is_gone(engine: Engine) -> None:
+    """Runs are worked out again hours later. What is gone by then was there when it was seen."""
+    sure = [
+        vehicles_own(sighting(kind="garbage", day=day, confidence=0.95, sigma=3.0), n)
+        for n, day in enumerate((0, 0.1, 0.3))
+    ]
+    doubtful = vehicles_own(sighting(7.5, 6, kind="garbage", day=0.2, confidence=0.05, sigma=4.0), 9)
+    drove = replace(clean_pass(0.2), vehicle=doubtful.vehicle, id=doubtful.pass_id)
+    read(engine, *sure[:2], doubtful, drove, sure[2])
+    read(engine, *(clean_pass(0.32 + 0.02 * n) for n in range(6)), *(clean_pass(0.6 + 0.1 * n) for n in range(6)))
+    case = only(engine)
+    assert (case.state, len(case.sightings)) == (State.CLOSED, 4)

@@ -1,0 +1,124 @@
+"""Episode: one time that a disorder was there. Cut from all looks at its place, whenever they arrived."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from dispatcher.joint.absence import Habit, Return, came_back
+from dispatcher.joint.belief import Belief, Look, alarm, bounded
+
+OPENS_AT = 0.90  # belief from which a case is opened and told
+CLOSES_AT = 0.015  # belief below which an open case is verified gone
+DISMISSES_AT = 0.03  # belief below which a candidate is given up
+CLEAN_ENOUGH = 2.3  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
+FAKE_LEFT = 0.02  # part of what nothing has, to which what fools the detector must have fallen for a case to close
+ALONE = 0.6  # odds that first reports are right below which one pass alone opens no case, however sure it is
+SURELY = 0.5  # a report less sure than that says something, but does not say that the thing was seen
+
+
+@dataclass(slots=True)
+class Episode:
+    """One time that a disorder was there, as the looks tell it."""
+
+    looks: list[Look]
+    p: float
+    opened_at: datetime | None = None  # the look at which belief reached OPENS_AT
+    closed_at: datetime | None = None  # the look that verified it gone
+    doubted: bool = False  # belief fell to DISMISSES_AT before it ever opened
+
+
+def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset(), odds: float = 1.0) -> list[Episode]:
+    """Cut the looks at one place, in order of time, into episodes; misses before the first sighting are left out.
+
+    An episode with a pass of `told` is open from there on, whatever its belief: somebody has heard of it. `odds`: how
+    far a first report is to be believed, see `Firsts`.
+    """
+    found: list[Episode] = []
+    for piece in _pieces(looks, kind, told, odds):
+        again = bool(found) and found[-1].closed_at is not None and piece.opened_at is not None
+        if again and not came_back([*_since_last_seen(found[-1].looks), *_until_opened(piece)], kind):
+            found[-1] = _joined(found[-1], piece)
+        else:
+            found.append(piece)
+    return found
+
+
+def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float) -> list[Episode]:
+    pieces: list[Episode] = []
+    belief: Belief | None = None
+    clean, passes = 0.0, 0
+    habit, since = Habit(), Return(kind)
+    before: datetime | None = None
+    for claimed in looks:
+        now, look, stayed = pieces[-1] if pieces else None, claimed, True
+        if before is not None:
+            since.pass_by(look.at - before)
+        before = look.at
+        if look.seen is None and not look.in_order:
+            look = replace(look, detectable=look.detectable * habit.share)
+            habit.missed(claimed.detectable)
+        if look.seen is not None and (now is None or look.seen >= SURELY):
+            open_ = now is not None and now.closed_at is None
+            stayed = since.stayed >= since.back or (open_ and not _no_fake(belief))
+            habit.seen(bounded(look.seen), stayed=stayed and now is not None)
+            since = Return(kind)
+        else:
+            since.look(look)
+        if now is None or now.closed_at is not None or (now.doubted and look.seen is not None):
+            if look.seen is None:
+                if now is not None:
+                    now.looks.append(look)
+                continue
+            if now is None or now.closed_at is not None:
+                now = Episode([], 0.0)
+                pieces.append(now)
+                belief = Belief.first(look.seen, odds)
+                clean, passes = 0.0, 0
+            now.doubted = False
+        assert belief is not None
+        if now.looks:
+            belief.pass_by(look.at - now.looks[-1].at, kind)
+            if look.seen is not None and now.opened_at is not None and not stayed and clean >= CLEAN_ENOUGH:
+                now.closed_at = max(other.at for other in now.looks if other.seen is None)  # it had gone by then
+                now = Episode([], 0.0)
+                pieces.append(now)
+                belief = Belief.first(look.seen, odds)
+            else:
+                belief.look(look)
+        now.looks.append(look)
+        now.p = belief.p
+        if look.seen is None:
+            clean, passes = clean + look.clean, passes + 1
+        elif look.seen < SURELY:  # it takes back no more than it says
+            clean = max(0.0, clean + math.log(alarm(bounded(look.seen))))
+        else:
+            clean, passes = 0.0, 0
+        enough = odds >= ALONE or sum(other.seen is not None for other in now.looks) > 1
+        if now.opened_at is None and ((now.p >= OPENS_AT and enough) or look.pass_id in told):
+            now.opened_at = look.at
+        elif now.opened_at is None and now.p <= DISMISSES_AT:
+            now.doubted = True
+        elif now.opened_at is not None and now.p <= CLOSES_AT and _no_fake(belief) and clean >= CLEAN_ENOUGH:
+            now.closed_at = look.at if passes > 1 else None
+    return pieces
+
+
+def _no_fake(belief: Belief | None) -> bool:
+    """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""
+    return belief is None or belief.fake <= FAKE_LEFT * belief.nothing
+
+
+def _until_opened(piece: Episode) -> list[Look]:
+    return [look for look in piece.looks if piece.opened_at is not None and look.at <= piece.opened_at]
+
+
+def _since_last_seen(looks: Sequence[Look]) -> Sequence[Look]:
+    seen = [i for i, look in enumerate(looks) if look.seen is not None]
+    return looks[max((i for i in seen if (looks[i].seen or 0.0) >= SURELY), default=seen[0]) :]
+
+
+def _joined(before: Episode, after: Episode) -> Episode:
+    return Episode([*before.looks, *after.looks], after.p, before.opened_at, after.closed_at)
