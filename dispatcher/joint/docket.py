@@ -9,6 +9,7 @@ from dispatcher.case import Alert, Case, Share, State
 from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.episode import Episode, episodes
+from dispatcher.joint.manner import MANY, Manners
 from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen, pass_of
 from dispatcher.joint.thing import Located, Thing
@@ -38,6 +39,7 @@ class Docket:
         self._founded = 0
         self._waiting: list[CaseEvent] = []
         self.firsts = Firsts()
+        self.manners = Manners()
 
     def review(self, things: Iterable[Thing], *, at: datetime, cause: str, held: Held, areas: int) -> list[CaseEvent]:
         """Bring the cases of things that changed up to what their looks say now, and tell what is new."""
@@ -66,7 +68,7 @@ class Docket:
         told = frozenset(_told_by(record) for record in thing.records if record.told and record.seens)
         out: list[tuple[Record, Episode]] = []
         claimed: set[str] = set()
-        for piece in episodes(looks, _kind(by_pass), told, self.firsts.odds):
+        for piece in episodes(looks, _kind(by_pass), told, self.firsts.odds, self.manners):
             seens = sorted((s for look in piece.looks for s in by_pass.get(look.pass_id, ())), key=_in_time)
             record = self._claimed(thing, seens, claimed) or self._founded_by(seens)
             claimed.add(record.id)
@@ -157,6 +159,7 @@ class Docket:
         if not record.learnt and (piece.doubted or _agreed(record)):
             record.learnt = True
             self.firsts.learn(_trusted(record.seens[0]), right=_agreed(record))
+        self._learn_manners(record, piece)
         record.probability = piece.p
         record.thing = thing
         record.last_seens = list(record.seens)
@@ -180,6 +183,12 @@ class Docket:
             record.closed_at = piece.closed_at
             return []
         return self._moved(record, at, cause) or ([self._event(record, "confirmed", cause, at, ())] if fresh else [])
+
+    def _learn_manners(self, record: Record, piece: Episode) -> None:
+        seen = [look.seen for look in piece.looks if look.seen is not None]
+        for one in seen[record.taught :] if len(seen) >= MANY else ():
+            self.manners.learn(one)
+            record.taught += 1
 
     def shifted(self, thing: Thing, *, at: datetime, cause: str) -> list[CaseEvent]:
         """A thing was found to stand elsewhere: whose it is may have changed."""

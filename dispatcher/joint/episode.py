@@ -9,6 +9,7 @@ from datetime import datetime
 
 from dispatcher.joint.absence import Habit, Return, came_back
 from dispatcher.joint.belief import Belief, Look, alarm, bounded
+from dispatcher.joint.manner import Manners, Suspicion
 
 OPENS_AT = 0.90  # belief from which a case is opened and told
 CLOSES_AT = 0.015  # belief below which an open case is verified gone
@@ -30,14 +31,20 @@ class Episode:
     doubted: bool = False  # belief fell to DISMISSES_AT before it ever opened
 
 
-def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset(), odds: float = 1.0) -> list[Episode]:
+def episodes(
+    looks: Sequence[Look],
+    kind: str,
+    told: frozenset[str] = frozenset(),
+    odds: float = 1.0,
+    manners: Manners | None = None,
+) -> list[Episode]:
     """Cut the looks at one place, in order of time, into episodes; misses before the first sighting are left out.
 
     An episode with a pass of `told` is open from there on, whatever its belief: somebody has heard of it. `odds`: how
     far a first report is to be believed, see `Firsts`.
     """
     found: list[Episode] = []
-    for piece in _pieces(looks, kind, told, odds):
+    for piece in _pieces(looks, kind, told, odds, manners or Manners()):
         again = bool(found) and found[-1].closed_at is not None and piece.opened_at is not None
         if again and not came_back([*_since_last_seen(found[-1].looks), *_until_opened(piece)], kind):
             found[-1] = _joined(found[-1], piece)
@@ -46,11 +53,11 @@ def episodes(looks: Sequence[Look], kind: str, told: frozenset[str] = frozenset(
     return found
 
 
-def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float) -> list[Episode]:
+def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float, manners: Manners) -> list[Episode]:
     pieces: list[Episode] = []
     belief: Belief | None = None
     clean, passes = 0.0, 0
-    habit, since = Habit(), Return(kind)
+    habit, since, suspicion = Habit(), Return(kind), Suspicion(manners)
     before: datetime | None = None
     for claimed in looks:
         now, look, stayed = pieces[-1] if pieces else None, claimed, True
@@ -60,13 +67,17 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float)
         if look.seen is None and not look.in_order:
             look = replace(look, detectable=look.detectable * habit.share)
             habit.missed(claimed.detectable)
+            suspicion.missed(look.detectable)
         if look.seen is not None and (now is None or look.seen >= SURELY):
             open_ = now is not None and now.closed_at is None
-            stayed = since.stayed >= since.back or (open_ and not _no_fake(belief))
+            stayed = since.stayed >= since.back or (open_ and not _no_fake(belief, suspicion))
             habit.seen(bounded(look.seen), stayed=stayed and now is not None)
             since = Return(kind)
+            suspicion.clean = 0.0
         else:
             since.look(look)
+        if look.seen is not None:
+            suspicion.seen(look.seen)
         if now is None or now.closed_at is not None or (now.doubted and look.seen is not None):
             if look.seen is None:
                 if now is not None:
@@ -101,14 +112,15 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float)
             now.opened_at = look.at
         elif now.opened_at is None and now.p <= DISMISSES_AT:
             now.doubted = True
-        elif now.opened_at is not None and now.p <= CLOSES_AT and _no_fake(belief) and clean >= CLEAN_ENOUGH:
+        elif now.opened_at is not None and now.p <= CLOSES_AT and _no_fake(belief, suspicion) and clean >= CLEAN_ENOUGH:
             now.closed_at = look.at if passes > 1 else None
     return pieces
 
 
-def _no_fake(belief: Belief | None) -> bool:
+def _no_fake(belief: Belief | None, suspicion: Suspicion) -> bool:
     """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""
-    return belief is None or belief.fake <= FAKE_LEFT * belief.nothing
+    told = belief is None or belief.fake <= FAKE_LEFT * belief.nothing
+    return told and suspicion.odds <= math.log(FAKE_LEFT)
 
 
 def _until_opened(piece: Episode) -> list[Look]:

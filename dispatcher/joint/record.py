@@ -34,6 +34,7 @@ class Record:
     logged: bool = False  # an event of it was given out, so its end must be one too
     told: bool = False  # it was opened: it stays so until looks see it gone
     learnt: bool = False  # what became of its first report was taken in
+    taught: int = 0  # looks that saw it, whose manner was taken in
     again: int = 0  # times it was found to be still there after it was closed
     passes: set[str] = field(default_factory=set)  # that had seen it when it last changed
     last_seens: list[Seen] = field(default_factory=list)  # as of its last review: what a merged case had

@@ -7,6 +7,7 @@ import pytest
 
 from dispatcher.joint.belief import MOST, Firsts, Look, believe
 from dispatcher.joint.episode import CLOSES_AT, OPENS_AT, episodes
+from dispatcher.joint.manner import Manners
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
 
@@ -69,6 +70,20 @@ def test_a_poster_is_not_gone_because_it_is_no_disorder() -> None:
     assert (piece.p <= CLOSES_AT, piece.closed_at) == (True, None)
     taken_down = [clean(60 + hour, 0.9) for hour in range(40)]
     assert closed_at(looks + taken_down) is not None
+
+
+def test_what_is_reported_much_the_same_each_time_and_never_surely_is_not_gone_so_soon() -> None:
+    """Unless that is how what is there is reported here."""
+    confidences = (0.75, 0.7, 0.8, 0.72, 0.78, 0.74, 0.7, 0.76)
+    poster = [seen(hour, p) for hour, p in enumerate(confidences)]
+    heap = [seen(hour, p if hour % 2 else 0.96) for hour, p in enumerate(confidences)]
+    misses = [clean(12 + 3 * i, 0.7) for i in range(6)]
+    assert (closed_at(poster + misses), closed_at(heap + misses) is None) == (None, False)
+    assert closed_at(poster + [clean(12 + 3 * i, 0.7) for i in range(40)]) is not None
+    usual = Manners()
+    for p in confidences * 100:
+        usual.learn(p)
+    assert episodes(poster + misses, "garbage", manners=usual)[-1].closed_at is not None
 
 
 def test_one_sure_pass_opens_a_case_only_where_first_reports_turn_out_right() -> None:

@@ -1,0 +1,69 @@
+"""Manner: how a thing is reported, pass after pass, and whether it may be one that fools the detector.
+
+A detector whose confidences are calibrated is seldom sure of what is not there. So what fools it, a poster or a parked
+scooter, is reported much the same each time, and hardly ever surely; how what is there is reported is learnt from what
+many passes saw. It decides of closing alone: what may be a confuser is not gone because a few passes missed it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from dispatcher.joint.belief import FOOLED, MOST_DETECTABLE
+
+UNSURE, RATHER, SURE = (
+    0.3,
+    0.87,
+    0.9,
+)  # reports below, up to, and from; those between rest on a single frame: they tell nothing
+CONFUSER = (0.1, 0.8, 0.1)  # of the reports of a confuser: unsure, rather sure, sure
+AMONG = 0.03  # of what several passes saw, the part that is a confuser
+SUSPECTED = 4.0  # log odds that no number of reports exceeds: some day it is taken away, too
+MANY = 4  # looks that saw a thing, from which on it teaches
+LEARNT = (2.0, 6.0, 12.0)  # reports of what is there that are taken as read
+
+
+@dataclass(slots=True)
+class Manners:
+    """Reports of what is there, counted: unsure, rather sure, sure."""
+
+    counts: list[float] = field(default_factory=lambda: list(LEARNT))
+
+    def learn(self, seen: float) -> None:
+        """Something that many passes saw was reported like this."""
+        n = _manner(seen)
+        if n is not None:
+            self.counts[n] += 1
+
+    def for_confuser(self, seen: float) -> float:
+        """Log odds that a report adds for a confuser, against what is there."""
+        n = _manner(seen)
+        return 0.0 if n is None else math.log(CONFUSER[n] * sum(self.counts) / self.counts[n])
+
+
+def _manner(seen: float) -> int | None:
+    if seen < UNSURE:
+        return 0
+    return 1 if seen < RATHER else 2 if seen >= SURE else None
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """Log odds that a thing is a confuser: by its reports, and that it is still there, by the clean looks since."""
+
+    manners: Manners
+    reports: float = math.log(AMONG / (1 - AMONG))
+    clean: float = 0.0  # since it was surely seen
+
+    @property
+    def odds(self) -> float:
+        return self.reports + self.clean
+
+    def seen(self, p: float) -> None:
+        """It was reported again."""
+        self.reports = min(SUSPECTED, self.reports + self.manners.for_confuser(p))
+
+    def missed(self, detectable: float) -> None:
+        """A pass would have reported what is there with this probability, a confuser half as often."""
+        self.clean += math.log1p(-FOOLED * min(detectable, MOST_DETECTABLE))
