@@ -30,7 +30,7 @@ from ingest.frame import rfc3339
 from jiexun.options import Json, explained
 from jiexun.report import console, warn
 from jiexun.settings import Settings
-from jiexun.streams import areas_of, default_store
+from jiexun.streams import default_store, strange_areas
 from vision.pictures import EvidenceStore
 
 users_app = typer.Typer(no_args_is_help=True, help="Accounts of people. With the first one, signing in is demanded.")
@@ -283,10 +283,8 @@ def _password(login: str) -> str:
 
 
 def _doubt_areas(store: Store, codes: frozenset[str] | None) -> None:
-    areas, _ = areas_of(store, None)
-    unknown = sorted(code for code in codes or () if len(areas) and areas.get(code) is None)
-    if unknown:
-        warn(f"the areas in the store lack {', '.join(unknown)}: only what lies below by its code is shown")
+    if strange := strange_areas(store, codes or ()):
+        warn(f"no area in the store has the code {', '.join(strange)}, or lies below it: nothing of it is shown")
 
 
 def _account_document(account: Account) -> dict[str, Any]:

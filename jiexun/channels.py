@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import typer
 from rich.table import Table
 
+from dispatcher.alert import KEPT
+from dispatcher.api.names import EVENT_ZH
 from dispatcher.channels.channel import Channel, Kind, Parcel, Progress
 from dispatcher.channels.courier import Courier
 from dispatcher.channels.guard import Forbidden, Guard
@@ -31,12 +33,9 @@ from jiexun.options import Json, StoreUrl, explained
 from jiexun.purge import purge
 from jiexun.report import console, warn
 from jiexun.settings import Settings
-from jiexun.streams import default_store
+from jiexun.streams import default_store, strange_areas
 
-EVENTS = frozenset(
-    {"opened", "confirmed", "moved", "acknowledged", "dispatched", "handed-back", "handled", "verified", "closed"}
-    | {"rebounded", "merged", "split"}
-)
+EVENTS = frozenset(EVENT_ZH) - {"suspected"} - KEPT  # what is told, or may be one day
 TEST_TYPE = "cn.jiexun.test.v1"
 KEY_BYTES = (24, 64)  # of a webhook's secret, by the spec
 channels_app = typer.Typer(no_args_is_help=True, help="Who is told through what: webhooks and group robots.")
@@ -98,6 +97,10 @@ def add(
         )
         _check_address(settings, url)
         opened.channels.add(channel)
+        if strange := strange_areas(opened, [code for code in channel.recipients if code.isdigit()]):  # no departments
+            warn(
+                f"no area in the store has the code {', '.join(strange)}, or lies below it: nothing of it is told here"
+            )
         _tell_made(channel, channel.secret if made else None, json)
 
 

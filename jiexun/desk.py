@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
+from dispatcher.area import Area
 from dispatcher.document import one_line
 from dispatcher.store import work as log
 from dispatcher.store.database import explained_failures
 from dispatcher.store.store import Store
 from dispatcher.work.book import CHECKS, Page
 from dispatcher.work.clock import Clock
+from dispatcher.work.doubts import doubts
 from dispatcher.work.duty import Duty
 from dispatcher.work.entry import Kept, Verdict, verified
-from dispatcher.work.filing import Filing
 from dispatcher.work.imported import imported
 from jiexun.options import Json, explained
 from jiexun.report import console
 from jiexun.settings import Settings
-from jiexun.streams import default_store
+from jiexun.streams import areas_of, default_store
 from models.taxonomy import Taxonomy
 
 work_app = typer.Typer(no_args_is_help=True, help="What offices work by: deadlines, rosters, policies, zones.")
@@ -34,7 +37,7 @@ File = Annotated[Path, typer.Argument(help="TOML, or GeoJSON for zones.")]
 
 
 @work_app.command("check")
-def work_check(kind: Kind, file: File) -> None:
+def work_check(kind: Kind, file: File, json: Json = False) -> None:
     """Read a file of local data and say what is wrong with it, without keeping it.
 
     Examples:
@@ -44,13 +47,11 @@ def work_check(kind: Kind, file: File) -> None:
         jiexun work check zones stalls.geojson
     """
     with explained():
-        for remark in _checked(kind, _text(file)):
-            console.print(f"[yellow]note:[/] {remark}")
-        console.print(f"{file}: a {kind} that the desk can work by")
+        _say(kind, file, _checked(kind, _text(file)), json, f"{file}: a {kind} that the desk can work by")
 
 
 @work_app.command("import")
-def work_import(kind: Kind, file: File, store: DeskStore = None) -> None:
+def work_import(kind: Kind, file: File, store: DeskStore = None, json: Json = False) -> None:
     """Check a file of local data and keep it in the store, in place of the one before; desks use it at once.
 
     Examples:
@@ -61,12 +62,10 @@ def work_import(kind: Kind, file: File, store: DeskStore = None) -> None:
     """
     with explained() as settings, explained_failures():
         text = _text(file)
-        remarks = _checked(kind, text)
         with Store.open(_url(store, settings)) as opened:
+            remarks = _checked(kind, text, areas_of(opened, None)[0])
             imported(opened, kind, text, datetime.now(UTC))
-        for remark in remarks:
-            console.print(f"[yellow]note:[/] {remark}")
-        console.print(f"{kind}: imported from {file}")
+        _say(kind, file, remarks, json, f"{kind}: imported from {file}")
 
 
 @audit_app.command("verify")
@@ -135,13 +134,21 @@ def _text(file: Path) -> str:
         raise ValueError(f"{file} is not UTF-8 (byte {error.start}): save it as UTF-8, not GBK") from None
 
 
-def _checked(kind: Page, text: str) -> list[str]:
+def _checked(kind: Page, text: str, areas: Iterable[Area] = ()) -> list[str]:
     """What deserves a second look. Raises ValueError for what is wrong."""
     found = CHECKS[kind](text)
-    if isinstance(found, Filing):
-        return [f"matter {code} is no code of matters.csv" for code in found.unknown(Taxonomy.read().by_code)]
+    remarks = list(doubts(kind, text, matters=Taxonomy.read().by_code, areas=[area.code for area in areas]))
     if isinstance(found, Duty) and not (found.shifts or found.officers):
-        return ["no [[shift]] and no [[officer]]: nobody is ever on duty"]
+        remarks.append("no [[shift]] and no [[officer]]: nobody is ever on duty")
     if isinstance(found, Clock):
-        return [f"business hours {found.hours}"]
-    return []
+        remarks.append(f"business hours {found.hours}")
+    return remarks
+
+
+def _say(kind: Page, file: Path, remarks: list[str], json: bool, done: str) -> None:
+    if json:
+        print(one_line({"kind": str(kind), "file": str(file), "notes": remarks}))
+        return
+    for remark in remarks:
+        console.print(f"[yellow]note:[/] {escape(remark)}")
+    console.print(done)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dispatcher.access.scope import lies_in
 from dispatcher.area import Areas, areas_text, parse_areas
 from ingest.cluster import Cluster
 from ingest.record import BrokerAway, Bus
@@ -61,6 +62,12 @@ def areas_of(store: Store, named: Path | None) -> tuple[Areas, list[str]]:
     if kept is None:
         return Areas.none(), ["no areas: every case is unowned (name a file with --areas; the store keeps it)"]
     return parse_areas(kept, "in the store")
+
+
+def strange_areas(store: Store, codes: Iterable[str]) -> list[str]:
+    """Codes that no area in the store has or lies below; none while it keeps no areas."""
+    known = [area.code for area in areas_of(store, None)[0]]
+    return sorted(code for code in codes if known and not any(lies_in(area, code) for area in known))
 
 
 def member(cluster: Cluster, read: tuple[str, ...], group: str) -> Bus:

@@ -16,6 +16,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
+from dispatcher.alert import KEPT
+from dispatcher.api.names import EVENT_ZH
 from dispatcher.area import read_areas
 from dispatcher.case import CaseEvent
 from dispatcher.engine import Engine
@@ -225,6 +227,12 @@ def test_a_wrong_value_is_refused(name: str, path: Path_, value: Any) -> None:
         inner = inner[step]
     inner[path[-1]] = value
     assert faults(name, wrong)
+
+
+@pytest.mark.parametrize("event", sorted(set(EVENT_ZH) - KEPT - {"suspected"}))
+def test_every_event_that_is_told_has_a_type_and_a_name(event: str) -> None:
+    assert re.search(SCHEMAS["envelope"]["properties"]["type"]["pattern"], f"cn.jiexun.case.{event}.v1")
+    assert faults("alert", GOOD["alert"] | {"event": event}) == []
 
 
 @pytest.mark.parametrize("name", ["envelope", "sighting", "pass", "alert"])

@@ -18,6 +18,11 @@ def stem(code: str) -> str:
     return code
 
 
+def lies_in(area: str, code: str) -> bool:
+    """Whether an area has a code, or lies below it, by what the two begin with; padded with zeros or not."""
+    return area == code or area.startswith(stem(code))
+
+
 def above(codes: Iterable[str]) -> set[str]:
     """The stems of all areas in which these areas lie by their codes, their own codes among them."""
     found = set()

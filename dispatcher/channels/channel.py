@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from dispatcher.access.scope import lies_in
+
 
 class Kind(StrEnum):
     """What listens at the other end."""
@@ -59,7 +61,7 @@ class Channel:
     def wants(self, recipient: str, event: str) -> bool:
         """True when an alert of that event, told to that area, is to go this way."""
         return (not self.events or event in self.events) and (
-            not self.recipients or any(recipient.startswith(stem(code)) for code in self.recipients)
+            not self.recipients or any(lies_in(recipient, code) for code in self.recipients)
         )
 
 
@@ -78,10 +80,3 @@ class Parcel:
     error: str
     digest: str  # id of the message that it is one line of; empty: a message of its own
     line: str  # the envelope
-
-
-def stem(code: str) -> str:
-    """What the codes below an area begin with: 440304001 for the street 440304001, also when padded to 440304001000."""
-    while len(code) > 6 and code.endswith("000"):
-        code = code[:-3]
-    return code

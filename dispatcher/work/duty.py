@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 
+from dispatcher.access.scope import lies_in, stem
 from dispatcher.work.calendar import Calendar, china
 from dispatcher.work.sheet import Row, SheetWrong, TimeOfDay, rows, within
 from dispatcher.work.step import Disposition
@@ -34,7 +35,7 @@ class Responsibility:
     """For these matters in these areas. Empty is every one; the row that names most decides, the first of equals."""
 
     matters: tuple[str, ...]
-    areas: tuple[str, ...]  # what the codes begin with
+    areas: tuple[str, ...]  # with all that lies below them
     owner: str  # a code, or OF_THE_AREA
     co_handlers: tuple[str, ...] = ()
     disposition: Disposition | None = None  # what the dispatcher is offered first
@@ -111,15 +112,16 @@ def responsible(duty: Duty, matter: str, area: str | None) -> Responsible:
 
 def on_duty(duty: Duty, office: str, now: datetime, calendar: Calendar) -> tuple[Shift | Officer, ...]:
     """Who of an office is on duty: those whose shift it is, else the officer of that community."""
-    shifts = tuple(shift for shift in duty.shifts if shift.office == office and _runs(shift, now, calendar))
-    return shifts or tuple(officer for officer in duty.officers if officer.community == office)
+    own = stem(office)
+    shifts = tuple(shift for shift in duty.shifts if stem(shift.office) == own and _runs(shift, now, calendar))
+    return shifts or tuple(officer for officer in duty.officers if stem(officer.community) == own)
 
 
 def _weight(row: Responsibility, matter: str, area: str | None) -> tuple[int, int] | None:
     """How closely a row names a case; None when it does not."""
     if row.matters and matter not in row.matters:
         return None
-    lengths = [len(code) for code in row.areas if area is not None and area.startswith(code)]
+    lengths = [len(stem(code)) for code in row.areas if area is not None and lies_in(area, code)]
     if row.areas and not lengths:
         return None
     return (max(lengths, default=0), int(bool(row.matters)))
@@ -195,7 +197,7 @@ def _phone(row: Row) -> str | None:
 
 def _checked(duty: Duty) -> None:
     _once((department.code for department in duty.departments), "department")
-    _once((officer.community for officer in duty.officers), "officer of community")
+    _once((stem(officer.community) for officer in duty.officers), "officer of community")
     for row in duty.responsibilities:
         for code in (row.owner, *row.co_handlers):
             if code != OF_THE_AREA and not code.isdigit() and code not in duty.names:

@@ -5,11 +5,12 @@ A matter has several conditions (立案条件), each with its own clock; the fir
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dispatcher.access.scope import stem
 from dispatcher.work.clock import TimeType
 from dispatcher.work.sheet import Row, SheetWrong, rows
 
@@ -52,7 +53,8 @@ class Filing:
             if condition.id in seen:
                 raise SheetWrong(f"two filing conditions have the id {condition.id!r}")
             seen[condition.id] = condition
-            self._found.setdefault((condition.division, condition.matter), []).append(condition)
+            division = None if condition.division is None else stem(condition.division)
+            self._found.setdefault((division, condition.matter), []).append(condition)
         if (None, ANY) not in self._found:
             raise SheetWrong(f"no filing condition for matter {ANY!r}: a matter without its own would have no deadline")
         self._divisions = sorted({d for d, _ in self._found if d is not None}, key=len, reverse=True)
@@ -80,10 +82,6 @@ class Filing:
                 return condition
         known = ", ".join(condition.id for condition in self.of(matter, area))
         raise ValueError(f"filing condition {id!r} is none of {known}")
-
-    def unknown(self, matters: Mapping[str, object]) -> list[str]:
-        """Matters that no taxonomy knows: probably a slip of the pen."""
-        return sorted({c.matter for c in self.all if c.matter != ANY and c.matter not in matters})
 
 
 def _conditions(text: str, name: str) -> Iterable[Condition]:

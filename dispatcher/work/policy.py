@@ -16,6 +16,7 @@ from typing import Any
 import shapely
 from shapely import Point
 
+from dispatcher.access.scope import lies_in, stem
 from dispatcher.polygon import Surface, parsed_polygon
 from dispatcher.work.calendar import Calendar, china
 from dispatcher.work.clock import TimeType
@@ -47,14 +48,14 @@ class Campaign:
     begins: date
     ends: date  # the last day
     matters: tuple[str, ...]
-    areas: tuple[str, ...]  # what the codes begin with; empty: everywhere
+    areas: tuple[str, ...]  # with all that lies below them; empty: everywhere
     weight: float
     threshold: float | None
 
     def holds(self, matter: str, area: str | None, day: date) -> bool:
         if not self.begins <= day <= self.ends or (self.matters and matter not in self.matters):
             return False
-        return not self.areas or (area is not None and area.startswith(self.areas))
+        return not self.areas or (area is not None and any(lies_in(area, code) for code in self.areas))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,8 @@ class Policies:
 
     def of(self, area: str | None) -> Policy:
         """The policy of a community; without one, the usual rules."""
-        return next((p for p in self.policies if p.community == area), Policy(community=area or ""))
+        own = None if area is None else stem(area)
+        return next((p for p in self.policies if stem(p.community) == own), Policy(community=area or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +140,9 @@ def parse_policies(text: str) -> tuple[tuple[Policy, ...], tuple[Campaign, ...]]
             campaigns.append(_campaign(row))
             continue
         policy = _policy(row)
-        if policy.community in policies:
+        if (own := stem(policy.community)) in policies:
             raise row.wrong(f"community {policy.community} has a policy already")
-        policies[policy.community] = policy
+        policies[own] = policy
     return tuple(policies.values()), tuple(campaigns)
 
 

@@ -22,7 +22,7 @@ from test_every_route import city  # noqa: F401  # fixture
 from dispatcher.access.principal import Role
 
 EXAMPLES = int(os.environ.get("JIEXUN_EXAMPLES", "6"))  # of each operation; half of them for all roles but one
-LONGEST_S = 60.0  # for a role
+LONGEST_S = float(os.environ.get("JIEXUN_EXAMPLES_S", "60"))  # for a role
 ENDLESS = "/api/events"  # a stream: tests/dispatcher/test_api_live.py reads it
 LAST = "/api/signout"  # after it nobody is signed in
 CHECKS = [

@@ -19,9 +19,11 @@ from typer.testing import CliRunner
 from benchmarks.outbox import main as outbox
 from benchmarks.receivers import DingTalkRobot, Machine, Server
 from dispatcher.channels.channel import Progress
+from dispatcher.work.step import RULES
 from ingest.watch import Unwatched
 from jiexun.cli import app
 from jiexun.deliver import DeliveryMetrics
+from jiexun.live import SAMPLE
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -45,6 +47,24 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 def document(out: str) -> Any:
     assert out.count("\n") == 1
     return json.loads(out)
+
+
+@pytest.mark.parametrize(
+    "event", sorted({rule.event for rule in RULES.values() if rule.event} | {"opened", "verified"})
+)
+def test_a_channel_may_be_bound_to_any_event_of_a_case(run, event) -> None:
+    code, _, err = run("channels", "add", "city", "--event", event, given="http://127.0.0.1:1/hook\n")
+    assert code == 0, err
+
+
+def test_an_area_that_nobody_knows_is_said(run, store) -> None:
+    given = "http://127.0.0.1:1/hook\n"
+    assert "no area" not in run("channels", "add", "early", "--area", "440399", given=given)[2]  # none are kept yet
+    store.keep_areas((SAMPLE / "areas.geojson").read_text(encoding="utf8"))
+    for code in ("440300", "440304", "440304004", "440304-cgj"):
+        assert "no area" not in run("channels", "add", code, "--area", code, given=given)[2]
+    code, _, err = run("channels", "add", "slip", "--area", "440399", given=given)
+    assert (code, "no area in the store has the code 440399" in " ".join(err.split())) == (0, True)
 
 
 def test_a_webhook_is_made_with_a_secret_told_once_and_delivers(run, receiver, machine, store) -> None:

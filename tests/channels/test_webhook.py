@@ -77,6 +77,13 @@ def test_a_channel_gets_the_areas_and_events_it_is_bound_to(store, receiver, mac
     assert set(machine.handled) == {f"alert-case-1:opened-{WEST}"}
 
 
+@pytest.mark.parametrize("code", ["440300", "440304", "440304000000", "440304008", "440304008000", WEST])
+def test_a_channel_of_an_area_gets_what_lies_below_it_however_the_code_is_written(code) -> None:
+    channel = make_channel("http://127.0.0.1", recipients=(code,))
+    assert channel.wants(WEST, "opened")
+    assert not channel.wants("440205001001", "opened")
+
+
 def test_a_channel_starts_with_the_events_after_it_and_a_repeated_append_tells_nothing(store, receiver) -> None:
     tell(store, make_event(1))
     store.channels.add(make_channel(receiver.url))

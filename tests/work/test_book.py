@@ -13,6 +13,7 @@ from dispatcher.store.store import Store
 from dispatcher.work.book import CHECKS, Book, Page
 from dispatcher.work.calendar import CHINA, Calendar
 from dispatcher.work.clock import TimeType
+from dispatcher.work.doubts import doubts
 from dispatcher.work.duty import Duty, on_duty, responsible
 from dispatcher.work.filing import Filing
 from dispatcher.work.plan import Offices
@@ -33,7 +34,6 @@ def at(text: str) -> datetime:
 def test_the_shipped_conditions_are_examples_of_known_matters() -> None:
     filing = Filing.read()
     assert all(condition.example for condition in filing.all)
-    assert filing.unknown(Taxonomy.read().by_code) == []
     seen = {matter.code for matter in Taxonomy.read().by_code.values() if matter.kind is not None}
     assert seen <= {condition.matter for condition in filing.all}  # what cameras see has its own deadlines
     assert [c.id for c in filing.of("06001", WEST)] == ["default"]  # any other has the usual one
@@ -135,6 +135,42 @@ ON_DUTY = {
     "a street in December": (STREET, "2026-12-01T10:00", []),
     "nobody's roster": (EAST, "2026-11-20T12:00", []),
 }
+
+
+@pytest.mark.parametrize("code", ["440304008", "440304008000"])
+def test_codes_that_are_padded_with_zeros_name_the_same_areas(code) -> None:
+    """As the file of areas has them, from which they are copied."""
+    duty = Duty.parse(f"""
+    [[department]]
+    code = "440304-cgj"
+    name = "区城管局"
+    [[responsibility]]
+    areas = ["{code}"]
+    owner = "440304-cgj"
+    [[responsibility]]
+    areas = ["440300"]
+    owner = "area"
+    [[shift]]
+    office = "{code}"
+    person = "街道值班"
+    """)
+    assert responsible(duty, "06010", WEST).office == BUREAU
+    assert responsible(duty, "06010", "440305001001").office == "440305001001"
+    for office in ("440304008", "440304008000"):
+        assert [person.person for person in on_duty(duty, office, at("2026-11-20T10:00"), CALENDAR)] == ["街道值班"]
+    _, (campaign,) = parse_policies(f"""
+    [[campaign]]
+    name = "迎检"
+    begins = 2026-11-01
+    ends = 2026-11-30
+    areas = ["{code}"]
+    """)
+    assert campaign.holds("06010", WEST, date(2026, 11, 20))
+    assert not campaign.holds("06010", "440305001001", date(2026, 11, 20))
+    policies, _ = parse_policies(f'[[policy]]\ncommunity = "{code}"\nthreshold = 0.9')
+    assert Policies(policies).of(STREET).threshold == Policies(policies).of("440304008000").threshold == 0.9
+    condition = f'[[condition]]\nid="x"\nmatter="06010"\nwhen="x"\ntype="工作日"\namount=1\ndivision="{code}"'
+    assert [c.id for c in Filing.read(condition).of("06010", WEST)] == ["x"]
 
 
 @pytest.mark.parametrize("row", ON_DUTY.values(), ids=ON_DUTY)
@@ -285,6 +321,56 @@ def test_a_book_is_made_of_its_pages() -> None:
     assert Book.of({}).filing.of("06010", None)[0].id == "06010-pile"
 
 
+# Codes that nobody knows
+
+CONDITION = '[[condition]]\nid="x"\nmatter="6010"\nwhen="x"\ntype="工作日"\namount=1\n'
+ANSWERING = '[[responsibility]]\nmatters=["6010"]\n'
+SLIPS = {
+    "a condition": (Page.FILING, f'{CONDITION}division="440399"'),
+    "a row of who answers": (Page.DUTY, f'{ANSWERING}areas=["440399"]\n[[officer]]\ncommunity="{WEST}"\nperson="甲"'),
+    "an owner": (Page.DUTY, f'{ANSWERING}owner="440399"'),
+    "an officer": (Page.DUTY, f'{ANSWERING}[[officer]]\ncommunity="440399"\nperson="甲"'),
+    "a shift": (Page.DUTY, f'{ANSWERING}[[shift]]\noffice="440399"\nperson="甲"'),
+    "a policy": (Page.POLICY, '[[policy]]\ncommunity="440399"\nmatters=["6010"]'),
+    "a campaign": (
+        Page.POLICY,
+        '[[campaign]]\nname="x"\nbegins=2026-11-01\nends=2026-11-02\nmatters=["6010"]\nareas=["440399","440304"]',
+    ),
+}
+
+
+@pytest.mark.parametrize("row", SLIPS.values(), ids=SLIPS)
+def test_a_code_that_nobody_knows_is_said(row) -> None:
+    page, text = row
+    areas = [WEST, "440304008000", "440304000000"]
+    assert list(doubts(page, text, matters=Taxonomy.read().by_code, areas=areas)) == [
+        "matter 6010 is no code of matters.csv",
+        "no area has the code 440399, or lies below it",
+    ]
+    assert len(list(doubts(page, text, matters=Taxonomy.read().by_code))) == 1  # no areas: nothing is known of them
+
+
+def test_a_zone_for_a_matter_that_nobody_knows_is_said() -> None:
+    zones = json.dumps(
+        {
+            "type": "FeatureCollection",
+            "features": [
+                {
+                    "type": "Feature",
+                    "properties": {"name": "早市", "matters": ["9006"]},
+                    "geometry": {"type": "Polygon", "coordinates": [[[114, 22], [115, 22], [115, 23], [114, 22]]]},
+                }
+            ],
+        }
+    )
+    assert list(doubts(Page.ZONES, zones, matters=Taxonomy.read().by_code)) == ["matter 9006 is no code of matters.csv"]
+    assert list(doubts(Page.CALENDAR, "", matters=())) == []
+
+
+def test_nothing_of_what_is_shipped_is_doubted() -> None:
+    assert list(doubts(Page.FILING, "", matters=Taxonomy.read().by_code, areas=[WEST])) == []
+
+
 # Commands
 
 
@@ -294,6 +380,9 @@ def test_a_file_is_checked_and_imported_and_the_log_is_verified(run, tmp_path) -
     good.write_text('[[department]]\ncode = "440304-cgj"\nname = "区城管局"\n', encoding="utf8")
     bad.write_text('[[department]]\ncode = "a b"\nname = "x"\n', encoding="utf8")
     assert run("work", "check", "duty", good)[0] == 0
+    slip = tmp_path / "slip.toml"
+    slip.write_text('[[officer]]\ncommunity = "440399"\nperson = "甲"\n', encoding="utf8")
+    assert run("work", "check", "duty", slip, "--json")[1] == {"kind": "duty", "file": str(slip), "notes": []}
     status, _, said = run("work", "check", "duty", bad)
     assert status == 1
     assert "a b" in said
