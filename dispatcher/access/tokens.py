@@ -7,6 +7,8 @@ import re
 import secrets
 
 KEY = re.compile(r"jxk_(?P<id>[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
+COOKIE = "jiexun"  # of a session
+SECURE_COOKIE = "__Host-jiexun"  # a browser takes it only with Secure, for the whole site and no other host
 
 
 def new_token() -> str:

@@ -12,11 +12,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dispatcher.access.gate import Gate, Shown
 from dispatcher.access.principal import Principal
+from dispatcher.access.tokens import COOKIE, SECURE_COOKIE
 from dispatcher.api.problems import problem
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})  # they change nothing: no route may
-COOKIE = "jiexun"
-SECURE_COOKIE = "__Host-jiexun"  # a browser takes it only with Secure, for the whole site and no other host
 
 
 class AccessCheck:

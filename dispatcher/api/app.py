@@ -120,7 +120,7 @@ def create_app(
     app.mount("/console", StaticFiles(directory=CONSOLE), name="console")
     check_rules(app)
     app.add_middleware(AccessCheck, gate=gate, public_url=public_url)
-    install(app, hosts)
+    install(app, hosts, tls=public_url.startswith("https://"))
     return app
 
 

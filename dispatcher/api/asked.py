@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from dispatcher.api.desk import ViewDep
 from dispatcher.store.rows import Box, CaseFilter
@@ -17,7 +18,19 @@ Code = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 Cursor = Annotated[
     str | None, Query(max_length=40, pattern=r"^[0-9a-f]{16}\.[0-9]{1,18}$", description="`next` of the page before")
 ]
-Time = Annotated[AwareDatetime | None, Query(description="RFC 3339, with its offset from UTC")]
+CALENDAR_DAY = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+
+
+def _written_out(text: object) -> object:
+    """Pydantic also takes a number for a time, as seconds since 1970: nobody means that here."""
+    if isinstance(text, str) and CALENDAR_DAY.match(text) is None:
+        raise ValueError("write a time as 2026-11-20T16:15:00+08:00")
+    return text
+
+
+Time = Annotated[
+    AwareDatetime | None, BeforeValidator(_written_out), Query(description="RFC 3339, with its offset from UTC")
+]
 Corners = Annotated[
     str | None,
     Query(pattern=rf"^{NUMBER}(,{NUMBER}){{3}}$", description="west,south,east,north in WGS-84 degrees"),
@@ -79,5 +92,5 @@ def _below(cursor: str, log: str) -> int:
     """A number of another store means nothing here."""
     name, _, raised = cursor.partition(".")
     if name != log:
-        raise HTTPException(422, "cursor: this is of another store; begin with the first page")
+        raise HTTPException(409, "cursor: this is of another store; begin with the first page")
     return int(raised)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,18 @@ def _now() -> datetime:
 
 Now = Annotated[datetime, Depends(_now)]
 Days = Annotated[int, Query(ge=1, le=366, description="Looks of so many days count, today's among them")]
-BoxText = Annotated[str | None, Query(max_length=200, description="west,south,east,north in WGS-84 degrees")]
+DEGREES = r"-?\d{1,3}(\.\d{1,20})?([eE]-\d{1,2})?"
+BOX = rf"^{DEGREES}(,{DEGREES}){{3}}((,{DEGREES}){{2}})?$"
+# The pattern is said, not enforced, here: the standard of `/ogc` wants 400 for what is no box.
+BoxText = Annotated[
+    str | None,
+    Query(
+        max_length=200,
+        description="west,south,east,north in WGS-84 degrees",
+        json_schema_extra={"pattern": BOX},
+        examples=["114.04,22.53,114.06,22.55"],
+    ),
+]
 MatterCode = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 BAD: dict[int | str, dict[str, Any]] = {
     400: {
@@ -50,11 +62,10 @@ def box_of(text: str | None) -> Box | None:
     """Of four numbers, or of six with heights. 400 for what is no box."""
     if text is None:
         return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-        west, south, east, north = [*numbers[:2], *numbers[3:5]] if len(numbers) == 6 else numbers
-    except ValueError:
-        raise HTTPException(400, "bbox: four numbers, west,south,east,north, with commas between") from None
+    if re.fullmatch(BOX, text) is None:
+        raise HTTPException(400, "bbox: four numbers, west,south,east,north, with commas between")
+    numbers = [float(part) for part in text.split(",")]
+    west, south, east, north = [*numbers[:2], *numbers[3:5]] if len(numbers) == 6 else numbers
     if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south <= north <= 90):
         raise HTTPException(400, "bbox: degrees of WGS-84, west,south,east,north; south is not above north")
     return west, south, east, north

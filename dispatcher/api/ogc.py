@@ -34,6 +34,19 @@ COLUMNS = (
 )
 
 
+INSTANT = r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[ +-]\d\d:\d\d)"
+INTERVAL = rf"^({INSTANT}|({INSTANT}|(\.\.)?)/({INSTANT}|(\.\.)?))$"
+Interval = Annotated[
+    str | None,
+    Query(
+        max_length=80,
+        description="RFC 3339, or from/to with .. for open",
+        json_schema_extra={"pattern": INTERVAL},
+        examples=["2026-11-20T00:00:00Z/.."],
+    ),
+]
+
+
 def _root(request: Request, desk: DeskDep) -> str:
     """The address of `/ogc` as whoever asks writes it."""
     return f"{desk.public_url or str(request.base_url)}".rstrip("/") + "/ogc"
@@ -100,7 +113,7 @@ def items(
     root: Root,
     now: Now,
     bbox: BoxText = None,
-    datetime: Annotated[str | None, Query(max_length=80, description="RFC 3339, or from/to with .. for open")] = None,
+    datetime: Interval = None,
     limit: Annotated[int, Query(ge=1, le=MOST)] = 100,
     after: Annotated[int, Query(ge=0, le=2**62, description="as in the link to the next page")] = 0,
     state: MatterCode = None,
@@ -153,9 +166,10 @@ def interval_of(text: str | None) -> tuple[str | None, str | None]:
     """From and to, as times are stored; None is open. 400 for what is no time."""
     if text is None:
         return None, None
+    if re.fullmatch(INTERVAL, text) is None:
+        why = f"datetime: {text!r} is no RFC 3339 time, like 2026-11-20T04:00:00Z, and no two with / between"
+        raise HTTPException(400, why)
     parts = text.split("/")
-    if len(parts) > 2:
-        raise HTTPException(400, "datetime: a time, or two with / between")
     times = [None if part in ("", "..") else _time(part) for part in parts]
     since, until = times[0], times[-1]
     if since is not None and until is not None and since > until:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dispatcher.api import georeport
+from dispatcher.api.described import described
 from dispatcher.api.examples import exemplified
 from dispatcher.api.schemas import Problem
 
@@ -38,9 +41,9 @@ HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
 }
-
-
+STRICT = {"strict-transport-security": "max-age=31536000"}
 MEDIA = "application/problem+json"
 # How errors are described in the OpenAPI document: one shape, whatever the status.
 DESCRIBED: dict[int | str, dict[str, Any]] = {
@@ -57,12 +60,15 @@ def problem(status: int, detail: str, instance: str) -> Response:
     return JSONResponse(body.model_dump(), status, media_type=MEDIA)
 
 
-def install(app: FastAPI, hosts: Sequence[str]) -> None:
-    """Answer every error of `app` as problem details, add the headers, refuse foreign host names."""
+def install(app: FastAPI, hosts: Sequence[str], *, tls: bool = False) -> None:
+    """Answer every error of `app` as problem details, add the headers, refuse foreign host names.
+
+    `tls`: browsers are to come by https alone from now on.
+    """
     app.add_exception_handler(HTTPException, _on_http)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(Exception, _on_crash)
-    app.add_middleware(Guard, hosts=hosts)
+    app.add_middleware(Guard, hosts=hosts, headers=HEADERS | (STRICT if tls else {}))
 
 
 class Guard:
@@ -72,9 +78,10 @@ class Guard:
     ASGI, since a response that streams for hours must pass through untouched.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, hosts: Sequence[str], headers: Mapping[str, str]) -> None:
         self._app = app
         self._hosts = frozenset(hosts)
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,7 +91,7 @@ class Guard:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
+                for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if scope["path"].startswith(("/api/", "/ogc", georeport.PREFIX)):
                     headers.setdefault("cache-control", "no-store")
@@ -104,7 +111,7 @@ class Api(FastAPI):
     """
 
     def openapi(self) -> dict[str, Any]:
-        return exemplified(super().openapi())
+        return exemplified(described(super().openapi(), self))
 
     def build_middleware_stack(self) -> ASGIApp:
         return _TooLarge(super().build_middleware_stack())
@@ -140,7 +147,17 @@ async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # as registered
     answer = problem(error.status_code, str(error.detail), request.url.path)
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:  # the router names the methods of one route; others may have the same path
+        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
     return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """What can be asked of a path."""
+    path: str = request.scope["path"]
+    routes = iter_route_contexts(request.app.routes)
+    found = [route.methods or () for route in routes if compile_path(route.path or "")[0].match(path)]
+    return {method for methods in found for method in methods}
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

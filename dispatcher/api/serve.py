@@ -28,7 +28,9 @@ class Serving:
     def __init__(self, app: FastAPI, listener: socket.socket) -> None:
         self._listener = listener
         self._address: tuple[str, int] = listener.getsockname()[:2]
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=GRACE_S, lifespan="off")
+        config = uvicorn.Config(
+            app, log_level="warning", timeout_graceful_shutdown=GRACE_S, lifespan="off", server_header=False
+        )
         self._server = _Server(config, stopping(app))
         self._thread: threading.Thread | None = None
 

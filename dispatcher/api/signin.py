@@ -16,8 +16,7 @@ from dispatcher.access.gate import Gate, NotSignedIn, TooManyAttempts
 from dispatcher.access.oidc import Identity, NotVouched, Provider
 from dispatcher.access.passwords import LONGEST, SHORTEST, Weakness, WeakPassword
 from dispatcher.access.principal import Role
-from dispatcher.access.tokens import hashed
-from dispatcher.api.access import COOKIE, SECURE_COOKIE
+from dispatcher.access.tokens import COOKIE, SECURE_COOKIE, hashed
 from dispatcher.api.desk import Desk, DeskDep
 from dispatcher.api.names import ROLE_ZH
 from dispatcher.api.rules import anybody, needs

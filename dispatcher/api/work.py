@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response
+from pydantic import StringConstraints
 
 from dispatcher.access.principal import Role
 from dispatcher.access.scope import Scope
@@ -40,6 +41,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
+OfficeCode = Annotated[str, StringConstraints(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 CaseId = Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
 ClerkDep = Annotated[Clerk, Depends(_clerk)]
 Now = Annotated[datetime, Depends(_now)]
@@ -57,13 +59,28 @@ WHY = {
 }
 
 
-def _problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+Answers = dict[int | str, dict[str, Any]]
+TAGGED = {"ETag": {"description": "for `If-Match` of an action", "required": True, "schema": {"type": "string"}}}
+
+
+def _problems(*statuses: int) -> Answers:
     """How the errors of a route are documented: one shape, of its own media type."""
     content = {"application/problem+json": {"schema": Problem.model_json_schema()}}
     return {status: {"description": WHY[status], "content": content} for status in statuses}
 
 
-@router.get("/api/cases/{id}/work", responses=_problems(404, 422), dependencies=[needs(Role.VIEWER)])
+READ: Answers = {200: {"headers": TAGGED}}
+DONE: Answers = {
+    200: {
+        "model": DoneOut,
+        "description": "It had been done before, under the same Idempotency-Key",
+        "headers": TAGGED,
+    },
+    201: {"description": "It is done", "headers": TAGGED},
+}
+
+
+@router.get("/api/cases/{id}/work", responses=READ | _problems(404, 422), dependencies=[needs(Role.VIEWER)])
 def work(clerk: ClerkDep, who: Who, now: Now, id: CaseId, response: Response) -> StandingOut:
     """The work on a case and everything that was done with it. Its ETag is for `If-Match` of an action."""
     try:
@@ -76,7 +93,7 @@ def work(clerk: ClerkDep, who: Who, now: Now, id: CaseId, response: Response) ->
 
 @router.post(
     "/api/cases/{id}/actions",
-    responses=_problems(400, 403, 404, 409, 412, 422),
+    responses=DONE | _problems(400, 403, 404, 409, 412, 422),
     status_code=201,
     dependencies=[needs(Role.OFFICER)],
 )
@@ -106,7 +123,7 @@ def rosters(
     clerk: ClerkDep,
     who: Who,
     now: Now,
-    office: Annotated[list[str] | None, Query(max_length=200)] = None,
+    office: Annotated[list[OfficeCode], Query(max_length=200)] = [],  # noqa: B006  # FastAPI copies it
 ) -> list[RosterOut]:
     """Who is on duty now: of the offices that are named, or of all that have a roster and lie in one's areas."""
     book = clerk.book()

@@ -85,6 +85,7 @@ class ConditionOut(BaseModel):
     amount: float
     example: bool
     division: str | None
+    closing: str | None = None  # 结案条件: closing the case needs a reason then, how it was found to be met
 
     @classmethod
     def of(cls, condition: Condition) -> Self:

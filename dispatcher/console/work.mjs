@@ -70,8 +70,9 @@ function line(term, text) {
   return text ? element("div", "", element("dt", "", term), element("dd", "", text)) : null;
 }
 
-function facts(work) {
+function facts(work, actions) {
   const { condition } = work;
+  const campaigns = actions.find(({ act }) => act === "register")?.details.campaigns ?? [];
   const clock = condition && `${condition.when}：${condition.amount} ${condition.type}${condition.example ? "（示例时限）" : ""}`;
   const calls = work.calls.map((call) => `${call.name}（${call.answered_at ? `已报到：${call.answer}` : "未报到"}）`);
   const counts = [[work.hand_backs, "退回"], [work.rejections, "核查不通过"], [work.rebounds, "反弹"]];
@@ -79,6 +80,8 @@ function facts(work) {
     line("承办单位", work.office_name),
     line("处置方式", work.disposition_zh),
     line("立案条件", clock),
+    line("结案条件", condition?.closing),
+    line("专项行动", campaigns.length > 0 && `${campaigns.join("、")}（权重 ${work.priority}）`),
     line("签收", work.acknowledged_by && `${work.acknowledged_by}，${shortTime(work.acknowledged_at)}`),
     line("逾时升级", work.level > 0 ? `已告知上 ${work.level} 级` : work.escalates_at && `${shortTime(work.escalates_at)} 前未签收即升级`),
     line("吹哨报到", calls.join("；")),
@@ -180,7 +183,7 @@ export class WorkPanel {
     this.root.replaceChildren(...[
       steps(work), due(work), ended, hint,
       buttons.length ? element("div", "acts", ...buttons) : null,
-      this.#form, facts(work), records,
+      this.#form, facts(work, actions), records,
     ].filter(Boolean));
     held?.focus();
   }
@@ -193,7 +196,7 @@ export class WorkPanel {
     this.#act = act;
     this.#key = token();
     for (const button of this.root.querySelectorAll(".acts button")) button.setAttribute("aria-expanded", String(button.dataset.act === act));
-    const { fields = [], choices, reason, hint } = FORMS[act] ?? { reason: true };
+    const { fields = [], choices, reason, hint } = this.#asks(act);
     if (reason === undefined && fields.length === 0) {
       this.#send();
       return;
@@ -214,6 +217,12 @@ export class WorkPanel {
       element("div", "acts", go, stop));
     this.#form.hidden = false;
     this.#form.querySelector("select, textarea").focus();
+  }
+
+  #asks(act) {
+    const closing = this.#work.condition?.closing;
+    if (act === "close" && closing) return { reason: true, hint: `结案条件：${closing}。请写明核查情况` };
+    return FORMS[act] ?? { reason: true };
   }
 
   #field(name) {

@@ -29,9 +29,10 @@ class Condition:
     amount: float
     example: bool = False  # shipped to show the form; local rules replace it
     division: str | None = None  # code of the district whose rule it is; None: everywhere
+    closing: str | None = None  # 结案条件: what must be so before it is closed; whoever closes it says how it was found
 
     def document(self) -> dict[str, Any]:
-        return {
+        said = {
             "id": self.id,
             "matter": self.matter,
             "when": self.when,
@@ -40,6 +41,7 @@ class Condition:
             "example": self.example,
             "division": self.division,
         }
+        return said if self.closing is None else said | {"closing": self.closing}
 
 
 class Filing:
@@ -90,7 +92,7 @@ def _conditions(text: str, name: str) -> Iterable[Condition]:
 
 
 def _condition(row: Row) -> Condition:
-    division = row.text("division", "-")
+    division, closing = row.text("division", "-"), row.text("closing", "-")
     condition = Condition(
         id=row.text("id"),
         matter=row.text("matter"),
@@ -99,6 +101,7 @@ def _condition(row: Row) -> Condition:
         amount=row.number("amount", None, 0.1, 3650),
         example=row.flag("example"),
         division=None if division == "-" else division,
+        closing=None if closing == "-" else closing,
     )
     row.done()
     return condition

@@ -130,7 +130,7 @@ def planned(asked: Asked, at: Situation) -> Plan:
         case Act.REJECT:
             return Plan({}, _those(at.work.office))
         case Act.CLOSE:
-            return Plan({}, at.told)
+            return Plan(_met(asked, at), at.told)
         case Act.EVALUATE:
             if asked.score is None or not 1 <= asked.score <= 5:
                 raise Incomplete("evaluate: needs a score from 1 to 5")
@@ -226,6 +226,16 @@ def _answered(asked: Asked, at: Situation) -> Plan:
     if department not in waiting:
         raise Incomplete(f"answer: name one of the departments that were called: {', '.join(waiting)}")
     return Plan({"department": department}, _those(at.work.office))
+
+
+def _met(asked: Asked, at: Situation) -> dict[str, Any]:
+    """The closing condition of a case, if there is one: whoever closes it says how it was found to be met."""
+    closing = (at.work.condition or {}).get("closing")
+    if closing is None:
+        return {}
+    if not (asked.reason or "").strip():
+        raise Incomplete(f"close: needs a reason: how this was found to be so: {closing}")
+    return {"closing": closing}
 
 
 def _named(code: str | None, what: str, at: Situation, *, known: bool = True) -> str:

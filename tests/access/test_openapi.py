@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from pathlib import Path
 
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    negative_data_rejection,
+    positive_data_acceptance,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
@@ -25,8 +29,11 @@ EXAMPLES = int(os.environ.get("JIEXUN_EXAMPLES", "6"))  # of each operation; hal
 LONGEST_S = float(os.environ.get("JIEXUN_EXAMPLES_S", "60"))  # for a role
 ENDLESS = "/api/events"  # a stream: tests/dispatcher/test_api_live.py reads it
 LAST = "/api/signout"  # after it nobody is signed in
+CONFIG = SchemathesisConfig.from_path(Path(__file__).parent.parent.parent / "schemathesis.toml")
 CHECKS = [
     schemathesis.checks.not_a_server_error,
+    negative_data_rejection,
+    positive_data_acceptance,
     status_code_conformance,
     content_type_conformance,
     response_schema_conformance,
@@ -51,7 +58,7 @@ def test_every_answer_is_as_the_document_says(city, url, add_account, signed_in,
     add_account(role=role, areas=None)
     client = signed_in("li.ming")
     headers = {"origin": url, "cookie": "; ".join(f"{name}={value}" for name, value in client.cookies.items())}
-    document = schemathesis.openapi.from_url(f"{url}/openapi.json")
+    document = schemathesis.openapi.from_url(f"{url}/openapi.json", config=CONFIG)
     ends, asked = time.monotonic() + LONGEST_S, 0
 
     def check(case):

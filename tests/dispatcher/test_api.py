@@ -234,6 +234,10 @@ def test_health_and_the_api_description_are_served(client):
         ("/api/cases?limit=1000000", 422),
         ("/api/cases?area=44%25", 422),
         ("/api/cases?unowned=perhaps", 422),
+        ("/api/cases?opened_from=0.5", 422),  # no seconds since 1970
+        ("/api/cases?opened_before=1764000000", 422),
+        ("/api/cases?cursor=0123456789abcdef.7", 409),
+        ("/api/statistics?until=0.5", 422),
         ("/api/events?after=soon", 422),
         ("/api/events?after=-1", 422),
     ],
@@ -249,6 +253,8 @@ def test_a_wrong_method_and_a_wrong_event_id_are_problem_details(client):
     problem(answer, 405)
     assert answer.headers["allow"] == "GET"
     problem(client.get("/api/events", headers={"last-event-id": "abc"}), 422)
+    assert client.delete("/api/signin").headers["allow"] == "GET, POST"  # of all routes of that path
+    assert client.delete("/open311/v2/requests.json").headers["allow"] == "GET, POST"
 
 
 def test_a_crash_tells_the_client_no_internals(store, areas, evidence):
@@ -335,6 +341,14 @@ def test_every_answer_forbids_what_comes_from_elsewhere(client, path):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
     assert headers["referrer-policy"] == "no-referrer"
+    assert "camera=()" in headers["permissions-policy"]
+    assert "server" not in headers
+    assert "strict-transport-security" not in headers  # there is no TLS here
+
+
+def test_a_page_that_is_reached_by_https_is_to_be_reached_by_nothing_else(store, areas, evidence):
+    with served(store, areas, evidence=evidence, public_url="https://jiexun.futian.example") as client:
+        assert client.get("/healthz").headers["strict-transport-security"] == "max-age=31536000"
 
 
 @pytest.mark.parametrize(

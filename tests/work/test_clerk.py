@@ -23,6 +23,7 @@ from town import (
     ask,
     make_case,
     make_event,
+    town,
 )
 
 from dispatcher.access.principal import LOCAL
@@ -194,6 +195,20 @@ def test_a_called_department_answers_before_the_case_is_closed(clerk, case) -> N
         "陈静",
     )
     assert clerk.act(DISPATCHER, case, ask(Act.CLOSE), now=NOON + MINUTE).work.outcome is Outcome.CLOSED
+
+
+def test_a_case_with_a_closing_condition_is_closed_by_whoever_says_how_it_is_met(store) -> None:
+    rule = '[[condition]]\nid="x"\nmatter="06010"\nwhen="暴露垃圾"\ntype="工作时"\namount=4\nclosing="地面无残留"'
+    clerk = Clerk(store, town(), Taxonomy.read(), Book.of({"filing": rule}))
+    store.append((), [make_event()])
+    clerk.tick(NOON)
+    clerk.act(OFFICER, "case-1", ask(Act.HANDLED, reason=REASON), now=NOON)
+    for reason in (None, "  "):
+        with pytest.raises(Incomplete, match="地面无残留"):
+            clerk.act(DISPATCHER, "case-1", ask(Act.CLOSE, reason=reason), now=NOON)
+    done = clerk.act(DISPATCHER, "case-1", ask(Act.CLOSE, reason="回访照片无残留"), now=NOON)
+    assert done.work.outcome is Outcome.CLOSED
+    assert (done.entry.details, done.entry.reason) == ({"closing": "地面无残留"}, "回访照片无残留")
 
 
 def test_a_pause_stops_both_clocks_and_a_resumption_gives_the_rest(clerk, case) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,13 +20,22 @@ from models.taxonomy import Taxonomy
 from vision.pictures import FolderEvidence
 
 pytestmark = pytest.mark.browser
+POLICY = """
+[[campaign]]
+name = "夜市整治"
+begins = 2026-01-01
+ends = 2099-12-31
+matters = ["09006"]
+areas = ["440304000000"]
+weight = 3
+"""
 
 
 @pytest.fixture
 def desk(tmp_path):
     """A store with one case, and its clerk."""
     with Store.open(f"sqlite:///{tmp_path / 'store.db'}") as store:
-        clerk = Clerk(store, town(), Taxonomy.read(), Book.of({"duty": DUTY}))
+        clerk = Clerk(store, town(), Taxonomy.read(), Book.of({"duty": DUTY, "policy": POLICY}))
         store.append((), [make_event(case=make_case(kind="street_stall", matter="09006"))])
         clerk.tick(datetime.now(UTC))
         yield store, clerk
@@ -110,6 +120,24 @@ def test_a_case_is_dispatched_to_a_department_with_its_condition(page, desk) -> 
     expect(page.locator(".steps [aria-current]")).to_have_text("任务派遣")
     expect(page.locator(".office .facts-table")).to_contain_text("1 紧急工作时")
     assert work(desk).office == "440304-cgj"
+
+
+def test_a_closing_condition_is_shown_and_closing_asks_how_it_is_met(page, desk) -> None:
+    button(page, "dispatch").click()
+    page.select_option(".ask [name=disposition]", label="执法处置")
+    page.select_option(".ask [name=condition]", value="09006-blocked")
+    page.locator(".ask .go").click()
+    expect(page.locator(".office .facts-table")).to_contain_text("通道恢复畅通")
+    expect(page.locator(".office .facts-table")).to_contain_text("夜市整治（权重 3）")
+    button(page, "handled").click()
+    page.locator(".ask .go").click()
+    button(page, "close").click()
+    expect(page.locator(".ask textarea")).to_have_attribute("placeholder", re.compile("^结案条件：通道恢复畅通"))
+    page.locator(".ask .go").click()  # the box is required: nothing is sent
+    assert work(desk).outcome is None
+    page.locator(".ask textarea").fill("现场复查，通道畅通")
+    page.locator(".ask .go").click()
+    expect(page.locator(".office .ended")).to_contain_text("已结案")
 
 
 def test_a_dismissal_needs_label_and_reason_and_ends_the_work(page, desk) -> None:
