@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 
 from dispatcher.access.principal import Role
+from dispatcher.access.scope import EVERYTHING
 from dispatcher.api.asked import Time
 from dispatcher.api.desk import DeskDep, ViewDep
 from dispatcher.api.names import Names
@@ -21,7 +22,9 @@ from dispatcher.api.office_schemas import (
     StatisticsOut,
 )
 from dispatcher.api.rules import needs
+from dispatcher.api.view import View
 from dispatcher.api.work import ClerkDep, Now
+from dispatcher.channels.channel import Channel
 from dispatcher.store.statistics import Tally
 from dispatcher.work.clerk import Clerk
 from dispatcher.work.duty import responsible
@@ -95,9 +98,19 @@ def _span(since: datetime | None, until: datetime | None, now: datetime) -> tupl
 
 
 @router.get("/api/channels", dependencies=[needs(Role.ADMIN)])
-def channels(desk: DeskDep) -> list[ChannelOut]:
-    """Webhooks and robots, and how their deliveries stand. `jiexun channels` sets them up: it takes their secrets."""
+def channels(desk: DeskDep, view: ViewDep) -> list[ChannelOut]:
+    """Webhooks and robots, and how their deliveries stand. `jiexun channels` sets them up: it takes their secrets.
+
+    An administrator of some areas sees the channels of those areas alone.
+    """
     counts: dict[str, dict[str, int]] = {}
     for count in desk.store.deliveries.counts():
         counts.setdefault(count.channel, {})[count.state] = count.n
-    return [ChannelOut.of(channel, counts.get(channel.id, {})) for channel in desk.store.channels.all()]
+    shown = [channel for channel in desk.store.channels.all() if _within(view, channel)]
+    return [ChannelOut.of(channel, counts.get(channel.id, {})) for channel in shown]
+
+
+def _within(view: View, channel: Channel) -> bool:
+    """Whether a channel tells nothing of areas beyond those of whoever asks; one without areas tells of all."""
+    areas = channel.recipients
+    return view.scope == EVERYTHING or (bool(areas) and all(view.scope.covers(code) for code in areas))

@@ -132,13 +132,36 @@ def test_channels_are_shown_to_administrators_without_their_secrets(desk, store,
     _, client = desk
     robot = Channel(id="c1", name="群", kind=Kind.WECOM, url="https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=KEY")
     store.channels.add(robot)
-    admin = {"authorization": f"Bearer {add_key(role=Role.ADMIN, reach=frozenset({Reach.ADMIN}))}"}
+    admin = {"authorization": f"Bearer {add_key(role=Role.ADMIN, areas=None, reach=frozenset({Reach.ADMIN}))}"}
     answer = client.get("/api/channels", headers=admin)
     (shown,) = answer.json()
     assert (shown["name"], shown["kind"], shown["host"]) == ("群", "wecom", "qyapi.weixin.qq.com")
     assert "KEY" not in answer.text
     officer = {"authorization": f"Bearer {add_key(reach=frozenset(Reach))}"}
     assert client.get("/api/channels", headers=officer).status_code == 403
+
+
+def test_an_administrator_of_some_areas_sees_the_channels_of_these_alone(desk, store, add_key) -> None:  # noqa: F811
+    _, client = desk
+    for name, areas in {
+        "all": (),
+        "west": (WEST,),
+        "east": (EAST,),
+        "both": (WEST, EAST),
+        "street": ("440304008",),
+    }.items():
+        url = f"https://{name}.example/hook"
+        store.channels.add(Channel(id=name, name=name, kind=Kind.WEBHOOK, url=url, secret="x", recipients=areas))
+
+    def seen(*areas: str) -> set[str]:
+        key = add_key(role=Role.ADMIN, areas=frozenset(areas) or None, reach=frozenset({Reach.ADMIN}))
+        return {one["name"] for one in client.get("/api/channels", headers={"authorization": f"Bearer {key}"}).json()}
+
+    assert seen() == {"all", "west", "east", "both", "street"}
+    assert seen(WEST) == {"west"}
+    assert seen(WEST, EAST) == {"west", "east", "both"}
+    assert "street" in seen("440304")
+    assert seen("440305") == set()
 
 
 def test_now_is_when_it_is_asked(desk, store) -> None:
