@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Query
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AwareDatetime, BeforeValidator, StringConstraints
 
 from dispatcher.api.desk import ViewDep
 from dispatcher.store.rows import Box, CaseFilter
@@ -15,6 +15,7 @@ from ingest.frame import rfc3339
 
 NUMBER = r"-?\d{1,3}(\.\d{1,12})?"
 Code = Annotated[str | None, Query(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
+OfficeCode = Annotated[str, StringConstraints(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 Cursor = Annotated[
     str | None, Query(max_length=40, pattern=r"^[0-9a-f]{16}\.[0-9]{1,18}$", description="`next` of the page before")
 ]

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request, Response
-from pydantic import StringConstraints
 
 from dispatcher.access.principal import Role
 from dispatcher.access.scope import Scope
+from dispatcher.api.asked import OfficeCode
 from dispatcher.api.rules import needs
 from dispatcher.api.schemas import Problem
 from dispatcher.api.who import Who
@@ -41,7 +41,6 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-OfficeCode = Annotated[str, StringConstraints(max_length=32, pattern=r"^[0-9A-Za-z_-]+$")]
 CaseId = Annotated[str, Path(max_length=64, pattern=r"^[0-9A-Za-z_.:-]+$")]
 ClerkDep = Annotated[Clerk, Depends(_clerk)]
 Now = Annotated[datetime, Depends(_now)]
