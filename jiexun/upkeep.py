@@ -99,6 +99,8 @@ def backup(
         listed = _evidence(evidence or settings.evidence, path)
         about = keeping.back_up(path, file, listed, rfc3339(datetime.now(UTC)))
         console.print(f"{about['cases']} cases, {about['events']} events, {about['pictures']} pictures listed: {file}")
+        if about["not_listed"] and folder_of(evidence or settings.evidence or "evidence") is not None:
+            warn(f"of the cases' pictures {about['not_listed']} are not in that folder: name theirs with --evidence")
         if json:
             print(one_line(about))
 

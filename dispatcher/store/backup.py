@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dispatcher.store.database import StoreUnavailable
@@ -45,6 +45,7 @@ def back_up(source: Path, target: Path, evidence: Sequence[Listed], at: str) -> 
                 copy.execute("CREATE TABLE backup_evidence (name TEXT PRIMARY KEY, size INTEGER NOT NULL)")
                 copy.executemany("INSERT INTO backup_evidence VALUES (?, ?)", [(e.name, e.size) for e in evidence])
                 about = {"format": FORMAT, "at": at, "pictures": len(evidence), **_counts(copy)}
+                about["not_listed"] = len(_named(copy) - {PurePosixPath(e.name).name for e in evidence})
                 copy.execute("INSERT INTO backup VALUES (?)", (json.dumps(about),))
             copy.execute("PRAGMA journal_mode=DELETE")  # one file, without -wal beside it
             copy.execute("VACUUM")
@@ -95,6 +96,12 @@ def _about(kept: sqlite3.Connection) -> dict[str, Any]:
         found = f"format {about['format']}, schema {schema}"
         raise ValueError(f"the backup has {found}; this version reads {FORMAT}, {SCHEMA}")
     return about
+
+
+def _named(copy: sqlite3.Connection) -> set[str]:
+    """The pictures that cases have, without those that they gave up."""
+    given_up = 'SELECT 1 FROM gone WHERE gone.name = pictures.name AND gone."case" = pictures."case"'
+    return {row[0] for row in copy.execute(f"SELECT name FROM pictures WHERE NOT EXISTS ({given_up})")}  # nosec B608
 
 
 def _counts(copy: sqlite3.Connection) -> dict[str, int]:

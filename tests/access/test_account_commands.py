@@ -28,6 +28,7 @@ from jiexun.cli import app
 from jiexun.settings import Settings
 from jiexun.upkeep import shown
 from vision.pictures import FolderEvidence
+from vision.sighting import Evidence
 
 JIEXUN = Path(sys.executable).with_name("jiexun")
 
@@ -174,6 +175,21 @@ def test_a_backup_brings_everything_back_but_sessions(jiexun, tmp_path, store, m
         tables = {name for (name,) in database.execute("select name from sqlite_master")}
     database.close()
     assert not {"backup", "backup_evidence"} & tables
+
+
+def test_pictures_that_cases_have_and_the_folder_has_not_are_said(jiexun, tmp_path, store, make_event, make_case):
+    (tmp_path / "evidence").mkdir()
+    names = [f"{n:064x}.jpg" for n in (1, 2)]
+    for n, name in enumerate(names):
+        evidence = Evidence(uri=name, sha256=name[:-4], box_xyxy=(1, 2, 3, 4))
+        store.append((), [make_event(case=make_case(f"case-{n}", evidence=evidence))])
+    (tmp_path / "evidence" / names[0]).write_bytes(b"picture")
+    status, out, said = jiexun("backup", tmp_path / "one", "--json", "--evidence", tmp_path / "evidence")
+    assert (status, json.loads(out)["not_listed"]) == (0, 1)
+    assert "pictures 1 are not in that folder" in " ".join(said.split())
+    (tmp_path / "evidence" / names[1]).write_bytes(b"picture")
+    status, out, said = jiexun("backup", tmp_path / "two", "--json", "--evidence", tmp_path / "evidence")
+    assert (status, json.loads(out)["not_listed"], "not in that folder" in said) == (0, 0, False)
 
 
 def test_a_backup_is_taken_while_others_write(jiexun, tmp_path, store, make_event, make_case):
