@@ -115,6 +115,9 @@ class CaseOut(BaseModel):
     evidence: EvidenceOut
     due_at: str | None  # until when it has to be reported as handled; null while no clock runs, and in live events
     overdue: bool | None  # whether it was not, or is not yet, reported in time; null in live events
+    priority: float | None = (
+        None  # 1, or the weight of its campaign; null while no office works on it, and in live events
+    )
     seq: int
     raised: int  # seq of the event that orders the list
 
@@ -140,6 +143,7 @@ class CaseOut(BaseModel):
             alerts=[_alert(alert, names) for alert in document["alerts"]],
             evidence=EvidenceOut.of(document["evidence"]),
             due_at=None if due is None else due.at,
+            priority=None if due is None else due.priority,
             overdue=due.overdue(rfc3339(datetime.now(UTC))) if due is not None and overdue is None else overdue,
             seq=stored.updated,
             raised=stored.raised,
@@ -147,7 +151,7 @@ class CaseOut(BaseModel):
 
 
 _MADE = {"ellipse", "error_m", "area", "area_path", "owners", "unowned_p", "alerts", "evidence", "seq", "raised"}
-_MADE |= {"due_at", "overdue"}
+_MADE |= {"due_at", "overdue", "priority"}
 _SAME = tuple(name for name in CaseOut.model_fields if name not in _MADE)
 
 

@@ -48,9 +48,9 @@ export class Desk {
     this.seq = event.seq;
     const known = this.#cases.get(record.id);
     const told = event.recipients.length > 0;
-    // An event does not say what is due: that is the office's, and time's.
-    const { due_at = null, overdue = null } = known ?? {};
-    const listed = { ...record, due_at, overdue, raised: told || !known ? event.seq : known.raised };
+    // An event does not say what is due, nor how much it weighs: that is the office's, and time's.
+    const { due_at = null, overdue = null, priority = null } = known ?? {};
+    const listed = { ...record, due_at, overdue, priority, raised: told || !known ? event.seq : known.raised };
     const shown = matches(listed, this.filter);
     if (shown) this.#cases.set(record.id, listed);
     else this.#cases.delete(record.id);

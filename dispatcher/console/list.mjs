@@ -36,6 +36,7 @@ function row(record) {
       element("span", "top", matterName(record), badge(record.state, record.state_zh)),
       element("span", record.area_path ? "where" : "where none", where,
         record.episode > 1 ? element("span", "again", `反弹 第 ${record.episode} 次`) : null,
+        record.priority > 1 ? element("span", "campaign", `专项 ×${record.priority}`) : null,
         record.overdue ? late(record.due_at) : null),
       element("span", "facts", ...facts.map((fact) => element("span", "", fact))),
       element("span", "times", seen("首次", record.first_seen_at), seen("最近", record.last_seen_at))));

@@ -29,4 +29,4 @@ def due_of(row: Any) -> Due:
     if row.work is None:
         return Due()
     document = json.loads(row.work)
-    return Due(row.due_at, document["handled_at"] or document["ended_at"])
+    return Due(row.due_at, document["handled_at"] or document["ended_at"], document["priority"])

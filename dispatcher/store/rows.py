@@ -51,10 +51,11 @@ class CaseFilter:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Until when the office has to report a case as handled."""
+    """Until when the office has to report a case as handled, and how much it weighs."""
 
     at: str | None = None  # None: there is no deadline, or its clock stands
     stopped_at: str | None = None  # when it was reported as handled, or the work on it ended
+    priority: float | None = None  # the weight of the campaigns that it belongs to; None: no office works on it
 
     def overdue(self, now: str) -> bool:
         """Whether it was not, or is not yet, reported in time."""

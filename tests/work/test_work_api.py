@@ -173,6 +173,13 @@ def test_an_action_that_is_sent_again_under_its_key_is_done_once(client) -> None
     assert "Idempotency-Key" in other.json()["detail"]
 
 
+def test_a_list_says_how_much_a_case_weighs(client) -> None:
+    work = act(client, act="acknowledge").json()["work"]
+    (case,) = client.get("/api/cases").json()["cases"]
+    assert (case["priority"], case["due_at"]) == (work["priority"], work["due_at"])
+    assert case["priority"] == 2.0  # of the campaign in which it was seen
+
+
 def test_who_is_on_duty_and_what_campaigns_run(client) -> None:
     rosters = {entry["office"]: entry for entry in client.get("/api/rosters").json()}
     assert rosters[WEST]["on_duty"] == [{"person": "李明", "phone": "13800000000", "by_shift": False}]
