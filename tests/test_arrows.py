@@ -17,6 +17,7 @@ TRAINING = {
     "models/polish.py",
     "models/train.py",
     "models/export.py",
+    *(f"models/plates/{name}.py" for name in ("cells", "drawn", "learn", "net")),
     *(f"models/stalls/{name}.py" for name in ("blend", "compose", "features", "net", "real")),
 }
 

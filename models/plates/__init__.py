@@ -1,0 +1,1 @@
+"""The second head of the plate net: learned from drawn plates in street pictures."""
