@@ -125,8 +125,8 @@ class Polish:
         """One step. Returns the loss, a picture's."""
         self.net.train()
         for group in self.optimiser.param_groups:
-            group["lr"] = self.s["lr"] * min(1.0, step / self.s["warmup_steps"])
-        loss = self.loss(self.net(batch["img"]), batch)[0].sum()
+            group["lr"] = self.rate(step)
+        loss = self.loss(self.told(batch["img"]), batch)[0].sum()
         self.optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.own.values(), 10.0)
@@ -136,6 +136,14 @@ class Polish:
             self.mean[name].lerp_(weight.detach(), 1 - keep)
         self.step = step
         return float(loss.detach()) / len(batch["img"])
+
+    def rate(self, step: int) -> float:
+        """Of learning: constant after the warm-up, so that there is no last step."""
+        return float(self.s["lr"] * min(1.0, step / self.s["warmup_steps"]))
+
+    def told(self, images: Tensor) -> Any:
+        """What the net says, before the loss."""
+        return self.net(images)
 
     def save(self, path: Path) -> None:
         moments = {k: v.bfloat16() if v.ndim else v for one in self._moments() for k, v in one.items()}

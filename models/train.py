@@ -104,7 +104,8 @@ class StreetDataset(YOLODataset):
             return image, hw0, hw
         # Boxes are still fractions of the picture here, so a stretch moves them along by itself.
         a = self.recipe.augment
-        aspect = self.rng.choice(a["aspects"], p=a["aspect_weights"])
+        own = image.shape[1] / image.shape[0]
+        aspect = self.rng.choice(a["aspects"], p=a["aspect_weights"]) if a["aspects"] else own
         aspect *= self.rng.uniform(1 - a["aspect_jitter"], 1 + a["aspect_jitter"])
         long_px = a["cache_px"]
         size_wh = (long_px, round(long_px / aspect)) if aspect >= 1 else (round(long_px * aspect), long_px)

@@ -18,7 +18,7 @@ TRAINING = {
     "models/train.py",
     "models/export.py",
     *(f"models/plates/{name}.py" for name in ("cells", "drawn", "learn", "net")),
-    *(f"models/stalls/{name}.py" for name in ("blend", "compose", "features", "net", "real")),
+    *(f"models/stalls/{name}.py" for name in ("blend", "compose", "features", "net", "real", "tune")),
 }
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from models.stalls.blend import Image, Look, compressed, covered_again, pasted, read_image
 from models.stalls.street import Box, Street, clipped, hidden_share, yolo_line
@@ -26,6 +27,7 @@ LARGEST = 1.6  # a cut-out is not enlarged beyond this
 SEEN = 0.5  # a stall of which less is in sight is not labelled: it is not put there
 ALIKE = 6  # cut-outs seen from the most similar height, of which one is drawn
 REACH_M = (4.5, 28.0)
+SAME = 0.93  # correlation of two pictures, small and grey, that are copies of each other or the next frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,19 @@ def streets(folder: Path, leave_out: set[str]) -> list[Path]:
     return [path for path in files if path.stem not in leave_out]
 
 
+def unlike(files: Sequence[Path], held: Sequence[Path]) -> list[Path]:
+    """Those of which `held` has no copy, under whatever name: what a model is measured on is not composed on."""
+    known = np.array([_small(path) for path in held])
+    return [path for path in files if not held or (known @ _small(path)).max() <= SAME]
+
+
+def _small(path: Path) -> NDArray[np.float64]:
+    grey = cv2.cvtColor(read_image(str(path)), cv2.COLOR_BGR2GRAY)
+    small = cv2.resize(grey, (24, 18), interpolation=cv2.INTER_AREA).astype(np.float64).ravel()
+    small -= small.mean()
+    return np.asarray(small / max(float(np.linalg.norm(small)), 1e-9))
+
+
 def scenes(files: Sequence[Path], cut_outs: Sequence[CutOut], count: int, seed: int) -> Iterator[tuple[int, Scene]]:
     """So many composed pictures, numbered."""
     for number in range(count):
@@ -155,12 +170,15 @@ def main() -> None:
     parser.add_argument("--cut-outs", type=Path, required=True)
     parser.add_argument("--streets", type=Path, required=True, help="folder of street pictures without stalls")
     parser.add_argument("--leave-out", type=Path, help="file with names (no suffix), one a line, not to compose on")
+    parser.add_argument("--unlike", type=Path, help="folder of pictures to measure on: no copy of one is composed on")
     parser.add_argument("--count", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     cv2.setNumThreads(1)
     leave_out = set(args.leave_out.read_text(encoding="utf8").split()) if args.leave_out else set()
     files, cut_outs = streets(args.streets, leave_out), read_cut_outs(args.cut_outs)
+    if args.unlike:
+        files = unlike(files, streets(args.unlike, set()))
     for kind in ("images", "labels"):
         (args.out / kind).mkdir(parents=True, exist_ok=True)
     for number, scene in scenes(files, cut_outs, args.count, args.seed):
