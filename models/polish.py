@@ -200,7 +200,8 @@ def run(args: argparse.Namespace) -> None:
     _note(
         log, {"from": polish.step, "commit": _commit(), "data_sha256": (args.out / "data.sha256").read_text().strip()}
     )
-    for step, batch in batches(_dataset(linked(args.data.resolve(), args.out), recipe), recipe, polish.step):
+    pictures = linked(args.data.resolve(), args.out) / "images" / "train"
+    for step, batch in batches(training_set(pictures, recipe), recipe, polish.step):
         start = time.perf_counter()
         loss = polish.learn(step, batch)
         _note(log, {"step": step, "loss": round(loss, 4), "s": round(time.perf_counter() - start, 2)})
@@ -222,10 +223,11 @@ def linked(data: Path, out: Path) -> Path:
     return root
 
 
-def _dataset(data: Path, recipe: Recipe) -> PolishDataset:
+def training_set(pictures: Path, recipe: Recipe) -> PolishDataset:
+    """What is learned from: a folder of pictures, or a file that lists them."""
     return PolishDataset(
         recipe=recipe,
-        img_path=str(data / "images" / "train"),
+        img_path=str(pictures),
         imgsz=recipe.augment["cache_px"],
         batch_size=recipe.schedule["batch"],
         augment=True,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -159,16 +159,17 @@ def in_order(nodes: list[NodeProto], known: set[str]) -> list[NodeProto]:
     return out
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def rewrite(doc: str | None, change: Callable[[onnx.ModelProto], onnx.ModelProto]) -> None:
+    """The command of a module that makes one ONNX file of another: reads both names, checks what it writes."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    model = twinned(onnx.load(args.model))
+    model = change(onnx.load(args.model))
     onnx.checker.check_model(model)
     onnx.save(model, args.out)
     print(f"{args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":
-    main()
+    rewrite(__doc__, twinned)

@@ -11,10 +11,8 @@ path need not know. It costs three times one look, half as much again as a twin.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +20,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import NodeProto, helper, numpy_helper
 
-from models.twin import ancestors, in_order, twinned
+from models.twin import ancestors, in_order, rewrite, twinned
 
 SMALLER, LARGER = "smaller/", "larger/"  # before the names of the second look, and of what the first tells
 SCALE = 0.75  # of the sides; a multiple of 32 becomes one where it is a multiple of 128
@@ -167,16 +165,5 @@ def _copied(node: NodeProto, names: Mapping[str, str]) -> NodeProto:
     return copy
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("out", type=Path)
-    args = parser.parse_args()
-    model = two_sizes(onnx.load(args.model))
-    onnx.checker.check_model(model)
-    onnx.save(model, args.out)
-    print(f"{args.out} ({args.out.stat().st_size / 1e6:.1f} MB)")
-
-
 if __name__ == "__main__":
-    main()
+    rewrite(__doc__, two_sizes)

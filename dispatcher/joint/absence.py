@@ -14,12 +14,12 @@ HALF_HIDDEN = 0.1  # of the places: what stands there hides what lies behind it 
 SHOWS = 0.4  # ... which report it so often, beside what they claim
 COMES_BACK = timedelta(hours=60)  # until something lies again where it went: one in five does, within half a day
 STEP = timedelta(minutes=30)  # over which of going, coming and hiding hardly two happen
-MOST_STEPS = 400
+MOST_STEPS = 400  # over more than eight days only whether it went still counts, and steps may be longer
 
 
 @dataclass(slots=True)
 class Return:
-    """Whether what is seen again had gone in between: three states since it was last seen, weighed by every clean look.
+    """Whether what is seen again had gone in between: four states since it was last seen, weighed by every look.
 
     It is there all along (in plain view, or hidden by what parked in front); it went; it went, and something lies there
     again. A clean look speaks against the first and the last alike, so what tells them apart is when the looks were:

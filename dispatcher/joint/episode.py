@@ -56,28 +56,11 @@ def episodes(
 def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float, manners: Manners) -> list[Episode]:
     pieces: list[Episode] = []
     belief: Belief | None = None
-    clean, passes = 0.0, 0
-    habit, since, suspicion = Habit(), Return(kind), Suspicion(manners)
-    before: datetime | None = None
+    clean, passes, sightings = 0.0, 0, 0
+    evidence = _Evidence(kind, Suspicion(manners))
     for claimed in looks:
-        now, look, stayed = pieces[-1] if pieces else None, claimed, True
-        if before is not None:
-            since.pass_by(look.at - before)
-        before = look.at
-        if look.seen is None and not look.in_order:
-            look = replace(look, detectable=look.detectable * habit.share)
-            habit.missed(claimed.detectable)
-            suspicion.missed(look.detectable)
-        if look.seen is not None and (now is None or look.seen >= SURELY):
-            open_ = now is not None and now.closed_at is None
-            stayed = since.stayed >= since.back or (open_ and not _no_fake(belief, suspicion))
-            habit.seen(bounded(look.seen), stayed=stayed and now is not None)
-            since = Return(kind)
-            suspicion.clean = 0.0
-        else:
-            since.look(look)
-        if look.seen is not None:
-            suspicion.seen(look.seen)
+        now = pieces[-1] if pieces else None
+        look, stayed = evidence.weigh(claimed, now, belief)
         if now is None or now.closed_at is not None or (now.doubted and look.seen is not None):
             if look.seen is None:
                 if now is not None:
@@ -87,7 +70,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
                 now = Episode([], 0.0)
                 pieces.append(now)
                 belief = Belief.first(look.seen, odds)
-                clean, passes = 0.0, 0
+                clean, passes, sightings = 0.0, 0, 0
             now.doubted = False
         assert belief is not None
         if now.looks:
@@ -96,7 +79,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
                 now.closed_at = max(other.at for other in now.looks if other.seen is None)  # it had gone by then
                 now = Episode([], 0.0)
                 pieces.append(now)
-                belief = Belief.first(look.seen, odds)
+                belief, sightings = Belief.first(look.seen, odds), 0
             else:
                 belief.look(look)
         now.looks.append(look)
@@ -107,20 +90,50 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
             clean = max(0.0, clean + math.log(alarm(bounded(look.seen))))
         else:
             clean, passes = 0.0, 0
-        enough = odds >= ALONE or sum(other.seen is not None for other in now.looks) > 1
+        sightings += look.seen is not None
+        enough = odds >= ALONE or sightings > 1
         if now.opened_at is None and ((now.p >= OPENS_AT and enough) or look.pass_id in told):
             now.opened_at = look.at
         elif now.opened_at is None and now.p <= DISMISSES_AT:
             now.doubted = True
-        elif now.opened_at is not None and now.p <= CLOSES_AT and _no_fake(belief, suspicion) and clean >= CLEAN_ENOUGH:
-            now.closed_at = look.at if passes > 1 else None
+        elif now.opened_at is not None and now.p <= CLOSES_AT and clean >= CLEAN_ENOUGH and passes > 1:
+            now.closed_at = look.at if evidence.no_confuser(belief) else None
     return pieces
 
 
-def _no_fake(belief: Belief | None, suspicion: Suspicion) -> bool:
-    """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""
-    told = belief is None or belief.fake <= FAKE_LEFT * belief.nothing
-    return told and suspicion.odds <= math.log(FAKE_LEFT)
+class _Evidence:
+    """What the looks at a place say beside belief, one by one: of the place, of the thing, and of its absence."""
+
+    def __init__(self, kind: str, suspicion: Suspicion) -> None:
+        self._kind, self._suspicion = kind, suspicion
+        self._habit, self._since = Habit(), Return(kind)
+        self._at: datetime | None = None
+
+    def weigh(self, look: Look, now: Episode | None, belief: Belief | None) -> tuple[Look, bool]:
+        """A look as far as the place shows what is there; and, if it surely saw the thing, whether that had stayed."""
+        if self._at is not None:
+            self._since.pass_by(look.at - self._at)
+        self._at, stayed = look.at, True
+        if look.seen is None and not look.in_order:
+            claimed, look = look.detectable, replace(look, detectable=look.detectable * self._habit.share)
+            self._habit.missed(claimed)
+            self._suspicion.missed(look.detectable)
+        surely = look.seen is not None and (now is None or look.seen >= SURELY)
+        if look.seen is not None and surely:
+            open_ = now is not None and now.closed_at is None
+            fooled = open_ and belief is not None and not self.no_confuser(belief)
+            stayed = self._since.stayed >= self._since.back or fooled
+            self._habit.seen(bounded(look.seen), stayed=stayed and now is not None)
+            self._since = Return(self._kind)
+        else:
+            self._since.look(look)
+        if look.seen is not None:
+            self._suspicion.seen(look.seen, surely=surely)
+        return look, stayed
+
+    def no_confuser(self, belief: Belief) -> bool:
+        """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""
+        return belief.fake <= FAKE_LEFT * belief.nothing and self._suspicion.odds <= math.log(FAKE_LEFT)
 
 
 def _until_opened(piece: Episode) -> list[Look]:

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 
 from dispatcher.joint.belief import FOOLED, MOST_DETECTABLE
 
-UNSURE, RATHER, SURE = (
-    0.3,
-    0.87,
-    0.9,
-)  # reports below, up to, and from; those between rest on a single frame: they tell nothing
+UNSURELY = 0.3  # reports below are unsure ...
+RATHER = 0.87  # ... below this rather sure; what lies between rests on a single frame (docket.MOST_OF_ONE_FRAME)
+SURE = 0.9  # ... and from here sure
 CONFUSER = (0.1, 0.8, 0.1)  # of the reports of a confuser: unsure, rather sure, sure
 AMONG = 0.03  # of what several passes saw, the part that is a confuser
 SUSPECTED = 4.0  # log odds that no number of reports exceeds: some day it is taken away, too
@@ -43,7 +41,8 @@ class Manners:
 
 
 def _manner(seen: float) -> int | None:
-    if seen < UNSURE:
+    """Its place among the counts; None for a single frame, which tells nothing."""
+    if seen < UNSURELY:
         return 0
     return 1 if seen < RATHER else 2 if seen >= SURE else None
 
@@ -60,8 +59,10 @@ class Suspicion:
     def odds(self) -> float:
         return self.reports + self.clean
 
-    def seen(self, p: float) -> None:
-        """It was reported again."""
+    def seen(self, p: float, *, surely: bool) -> None:
+        """It was reported again; `surely` ends a run of clean looks."""
+        if surely:
+            self.clean = 0.0
         self.reports = min(SUSPECTED, self.reports + self.manners.for_confuser(p))
 
     def missed(self, detectable: float) -> None:

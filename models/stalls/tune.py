@@ -21,7 +21,7 @@ from torch.utils._pytree import tree_map
 from ultralytics.cfg import get_cfg
 from ultralytics.nn.tasks import DetectionModel
 
-from models.polish import Polish, PolishDataset, batches
+from models.polish import Polish, batches, training_set
 from models.stalls.features import letterboxed
 from models.stalls.finetune import cosine, row
 from models.stalls.real import Real
@@ -92,7 +92,7 @@ def learn(run: Tune, files: Sequence[Path], recipe: Recipe, out: Path, keep_ever
     if run.step >= run.steps:
         return
     begun = time.perf_counter()
-    for step, batch in batches(_dataset(files, recipe, out), recipe, run.step):
+    for step, batch in batches(training_set(_listed(files, out), recipe), recipe, run.step):
         loss = run.learn(step, batch)
         took, begun = time.perf_counter() - begun, time.perf_counter()
         with log.open("a", encoding="utf8") as file:
@@ -104,21 +104,11 @@ def learn(run: Tune, files: Sequence[Path], recipe: Recipe, out: Path, keep_ever
             return
 
 
-def _dataset(files: Sequence[Path], recipe: Recipe, out: Path) -> PolishDataset:
+def _listed(files: Sequence[Path], out: Path) -> Path:
+    """A file that names them, one a line."""
     names = out / "files.txt"
     names.write_text("".join(f"{path}\n" for path in files), encoding="utf8")
-    return PolishDataset(
-        recipe=recipe,
-        img_path=str(names),
-        imgsz=recipe.augment["cache_px"],
-        batch_size=recipe.schedule["batch"],
-        augment=True,
-        hyp=get_cfg(overrides={"mosaic": recipe.augment["mosaic"]}),
-        rect=False,
-        cache=False,
-        prefix="train: ",
-        data={"names": dict(enumerate(recipe.classes)), "nc": len(recipe.classes), "channels": 3},
-    )
+    return names
 
 
 def told(net: DetectionModel, one: Real) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dispatcher.joint.belief import MOST, Firsts, Look, believe
+from dispatcher.joint.docket import MOST_OF_ONE_FRAME
 from dispatcher.joint.episode import CLOSES_AT, OPENS_AT, episodes
 from dispatcher.joint.manner import Manners
 
@@ -73,7 +74,8 @@ def test_a_poster_is_not_gone_because_it_is_no_disorder() -> None:
 
 
 def test_what_is_reported_much_the_same_each_time_and_never_surely_is_not_gone_so_soon() -> None:
-    """Unless that is how what is there is reported here."""
+    """Unless that is how what is there is reported here. A single frame tells nothing of it."""
+    assert Manners().for_confuser(MOST_OF_ONE_FRAME) == 0.0
     confidences = (0.75, 0.7, 0.8, 0.72, 0.78, 0.74, 0.7, 0.76)
     poster = [seen(hour, p) for hour, p in enumerate(confidences)]
     heap = [seen(hour, p if hour % 2 else 0.96) for hour, p in enumerate(confidences)]
