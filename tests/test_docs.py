@@ -167,7 +167,7 @@ def test_a_constant_is_what_the_docs_say(page: str, name: str, told: str) -> Non
     if isinstance(value, timedelta):
         assert value == float(number) * {"s": timedelta(seconds=1), "h": timedelta(hours=1)}[unit]
     else:
-        assert value == float(number)
+        assert value == float(number) * {"h": 3600.0}.get(unit, 1.0)
 
 
 # Reasons for rejection

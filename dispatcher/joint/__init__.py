@@ -2,4 +2,10 @@
 
 It decides for `jiexun cases replay --engine joint`, `bench fleet` and `bench cases`. It keeps no store and makes no
 snapshots yet: the stream and all else are decided by `dispatcher/engine.py`.
+
+Its modules run compiled where `dispatcher/compiled.py` made machine code of them.
 """
+
+from dispatcher.compiled import use
+
+COMPILED = use(__path__)

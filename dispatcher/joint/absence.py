@@ -5,15 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from itertools import pairwise
 
-from dispatcher.joint.belief import DEFAULT_LIFETIME, HIDDEN, HIDES, LIFETIME, MOST_DETECTABLE, Look, alarm, bounded
+from dispatcher.joint.belief import (
+    DEFAULT_LIFETIME,
+    HIDDEN,
+    HIDES,
+    HOUR,
+    LIFETIME,
+    MOST_DETECTABLE,
+    Look,
+    alarm,
+    bounded,
+)
 
 HALF_HIDDEN = 0.1  # of the places: what stands there hides what lies behind it from most passes ...
 SHOWS = 0.4  # ... which report it so often, beside what they claim
-COMES_BACK = timedelta(hours=60)  # until something lies again where it went: one in five does, within half a day
-STEP = timedelta(minutes=30)  # over which of going, coming and hiding hardly two happen
+COMES_BACK = 60 * HOUR  # until something lies again where it went: one in five does, within half a day
+STEP = HOUR / 2  # over which of going, coming and hiding hardly two happen
 MOST_STEPS = 400  # over more than eight days only whether it went still counts, and steps may be longer
 
 
@@ -32,10 +41,10 @@ class Return:
     gone: float = 0.0
     back: float = 0.0
 
-    def pass_by(self, since: timedelta) -> None:
+    def pass_by(self, since: float) -> None:
         """Move on in time, in steps over which next to nothing happens twice."""
         steps = max(1, min(MOST_STEPS, round(since / STEP)))
-        step = max(since, timedelta(0)) / steps
+        step = max(since, 0.0) / steps
         goes = 1 - math.exp(-(step / LIFETIME.get(self.kind, DEFAULT_LIFETIME)))
         comes = 1 - math.exp(-(step / COMES_BACK))
         hides, shows = 1 - math.exp(-(step / HIDES)), 1 - math.exp(-(step / HIDDEN))
@@ -92,6 +101,6 @@ def came_back(looks: Sequence[Look], kind: str) -> bool:
     """Whether the last of some looks saw what came back, rather than what the first one saw and others missed."""
     belief = Return(kind)
     for before, look in pairwise(looks):
-        belief.pass_by(look.at - before.at)
+        belief.pass_by(look.time - before.time)
         belief.look(look)
     return belief.back > belief.stayed

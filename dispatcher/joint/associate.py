@@ -7,15 +7,16 @@ each, all sightings are matched at once; the likeliest is kept. A sighting that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-import numpy as np
+from librt.vecs import vec
+from mypy_extensions import i64
 
-from dispatcher.joint.bias import Fit, Window, blocks, fit, matrices
-from dispatcher.joint.seen import LOG_2PI, Seen, log_density, plus
+from dispatcher.joint.bias import UNKNOWN, Bias, Fit, Window
+from dispatcher.joint.matrix import zeros
+from dispatcher.joint.seen import LOG_2PI, Seen, length, log_density, plus
 from dispatcher.joint.thing import CREDIBLE, Thing
-from ingest.geo import Floats
+from vision.sighting import Covariance
 
 GHOSTS_PER_M2 = 1e-5  # density at which a pass reports ghosts that look like a disorder, at even odds; less the surer
 OBJECT_GHOSTS_PER_M2 = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
@@ -36,87 +37,100 @@ LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand b
 TWICE = math.log(0.12)  # a tracker lost a thing and found it again: two sightings of it in one pass
 LEAST_TOLD = 1e-4  # 1/m² that a run at least tells of how far the map is adrift
 STAYS = 1.0  # what a new solution must gain (log) to undo an old one
-NO_BIAS = np.zeros(2)
 
-Near = Callable[[Seen, float], Sequence[Thing]]
+Near = Callable[[Seen, float], list[Thing]]
 
 
-@dataclass(slots=True)
+class Candidate:
+    """A known thing that a sighting may be of."""
+
+    def __init__(
+        self, likely: float, thing: Thing, error: tuple[float, float], noise: Covariance, prior: float
+    ) -> None:
+        self.likely = likely  # log density, times the thing's being there
+        self.thing = thing
+        self.error = error  # reported less known position
+        self.noise = noise  # of both
+        self.prior = prior  # log chance that the thing is still there
+
+
 class Pairs:
-    """M pairs (sighting i of a window, known thing)."""
+    """M pairs (sighting of a window, known thing), in order of the sightings."""
 
-    i: np.ndarray  # (M,)
-    things: list[Thing]
-    error: Floats  # (M, 2) reported less known position
-    noise: Floats  # (M, 2, 2) of both
-    new: Floats  # (N,) log density of unknown things at each sighting
-    prior: Floats  # (M,) log chance that the thing is still there
+    def __init__(self, size: i64) -> None:
+        self.i: list[int] = []  # (M,) which sighting
+        self.things: list[Thing] = []
+        self.candidates: list[Candidate] = []
+        self.new = zeros(size)  # (N,) log density of unknown things at each sighting
+
+    def likely(self, p: int, bias: Bias) -> float:
+        """Log density of a pair's error, given the bias and its covariance, times the thing's being there."""
+        pair = self.candidates[p]
+        e, n = pair.error[0] - bias[0], pair.error[1] - bias[1]
+        a, b, c = pair.noise[0] + bias[2], pair.noise[1] + bias[3], pair.noise[2] + bias[4]
+        det = a * c - b * b
+        d2 = (c * e * e - 2 * b * e * n + a * n * n) / det
+        return -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI + pair.prior
+
+    def all_likely(self, curve: Fit) -> vec[float]:
+        """(M,) under a curve."""
+        out = zeros(len(self.i))
+        for p, i in enumerate(self.i):
+            out[p] = self.likely(p, curve.at(i))
+        return out
 
 
-@dataclass(slots=True)
 class Solution:
-    """What each sighting of a window is of (None: something new), and how likely all of it is."""
+    """What each sighting of a window is of, and how likely all of it is."""
 
-    pair: list[int]  # index into the pairs, -1 for none
-    fit: Fit
-    score: float
+    def __init__(self, pair: list[int], fit: Fit, score: float) -> None:
+        self.pair = pair  # index into the pairs, -1 for something new
+        self.fit = fit
+        self.score = score
 
 
 def reach_m(seen: Seen) -> float:
-    ee, _, nn = seen.sighting.covariance_m2
-    return min(FARTHEST_M, 4.0 + 3.5 * math.sqrt(max(ee, nn)))
+    """How far from where it was reported a thing may lie that a sighting is of."""
+    return min(FARTHEST_M, 4.0 + 3.5 * math.sqrt(max(seen.claimed[0], seen.claimed[2])))
 
 
 def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
     """The known things near enough to be what the sightings are of. Their own run's word does not count."""
-    i: list[int] = []
-    things: list[Thing] = []
-    error: list[tuple[float, float]] = []
-    noise: list[tuple[float, float, float]] = []
-    prior: list[float] = []
-    fresh = [new(seen) for seen in window.seens]
+    pairs = Pairs(window.size)
     around = [near(seen, reach_m(seen)) for seen in window.seens]
-    window.adrift([_adrift(seen, known) for seen, known in zip(window.seens, around, strict=True)])
-    for n, seen in enumerate(window.seens):
-        found = _candidates(seen, around[n], window, n, fresh[n])
-        found.sort(key=_first)
-        for _, _, thing, offset, spread, there in found[:CANDIDATES]:
-            i.append(n)
-            things.append(thing)
-            error.append(offset)
-            noise.append(spread)
-            prior.append(there)
-    return Pairs(
-        np.array(i, np.intp),
-        things,
-        np.array(error, np.float64).reshape(-1, 2),
-        matrices(noise),
-        np.array(fresh),
-        np.array(prior, np.float64),
-    )
+    drift = zeros(window.size)
+    for n in range(window.size):
+        drift[n] = _adrift(window.seens[n], around[n])
+    window.adrift(drift)
+    for n in range(window.size):
+        pairs.new[n] = new(window.seens[n])
+        for candidate in _candidates(window.seens[n], around[n], window, n, pairs.new[n]):
+            pairs.i.append(n)
+            pairs.things.append(candidate.thing)
+            pairs.candidates.append(candidate)
+    return pairs
 
 
-Candidate = tuple[float, int, Thing, tuple[float, float], tuple[float, float, float], float]
+def _candidates(seen: Seen, known: list[Thing], window: Window, n: i64, fresh: float) -> list[Candidate]:
+    """The known things that a sighting may be of, the likeliest first.
 
-
-def _candidates(seen: Seen, known: Sequence[Thing], window: Window, n: int, fresh: float) -> list[Candidate]:
-    """The known things that a sighting may be of: (-likely, number, thing, error, noise, prior).
-
-    This is where most things are looked at and turned down, so it is written out in plain numbers.
+    Here most things are looked at and turned down, so it is written out in plain numbers.
     """
     found: list[Candidate] = []
-    run, own, plain = seen.run, seen.own, seen.sighting.matter is None
-    lat, lon = seen.sighting.lat, seen.sighting.lon
-    per_lat, per_lon, drift = window.per_lat, window.per_lon, window.drift[n]
-    claimed = seen.sighting.covariance_m2
-    aa, bb, cc = claimed[0] + drift, claimed[1], claimed[2] + drift
+    run, own, plain = seen.run, seen.own, seen.plain
+    lat, lon = seen.reported
+    drift = window.drift[n]
+    aa, bb, cc = seen.claimed[0] + drift, seen.claimed[1], seen.claimed[2] + drift
     for thing in known:
-        located = thing.without(run) if run in thing.messages else (thing.lat, thing.lon, thing.covariance)
-        if located is None or (plain and _incredible(seen, thing)):
+        if plain and _incredible(seen, thing):
             continue
-        covariance = located[2]
-        east, north = (lon - located[1]) * per_lon, (lat - located[0]) * per_lat
-        if math.hypot(east, north) > FARTHEST_M:
+        at, beside, covariance = thing.lat, thing.lon, thing.covariance
+        if run in thing.messages:
+            if not thing.known_without(run):
+                continue
+            at, beside, covariance = thing.without(run)
+        east, north = (lon - beside) * window.per_lon, (lat - at) * window.per_lat
+        if east * east + north * north > FARTHEST_M * FARTHEST_M:
             continue
         a, b, c = aa + covariance[0] + FLOOR_M2, bb + covariance[1], cc + covariance[2] + FLOOR_M2
         det = a * c - b * b
@@ -126,50 +140,63 @@ def _candidates(seen: Seen, known: Sequence[Thing], window: Window, n: int, fres
             prior = thing.prior(seen.at)
             if thing.plain:
                 prior += thing.as_reported(seen.at, disordered=not plain)
-            spread = own[0] + covariance[0] + FLOOR_M2, own[1] + covariance[1], own[2] + covariance[2] + FLOOR_M2
-            found.append((-likely - prior, thing.number, thing, (east, north), spread, prior))
+            spread = (own[0] + covariance[0] + FLOOR_M2, own[1] + covariance[1], own[2] + covariance[2] + FLOOR_M2)
+            _insert(found, Candidate(likely + prior, thing, (east, north), spread, prior))
     return found
 
 
-def _first(candidate: Candidate) -> tuple[float, int]:
-    return candidate[:2]
+def _insert(found: list[Candidate], one: Candidate) -> None:
+    """Keep the likeliest, in order; of two as likely, the older thing comes first."""
+    at = len(found)
+    while at > 0:
+        before = found[at - 1]
+        if before.likely > one.likely or (before.likely == one.likely and before.thing.number < one.thing.number):
+            break
+        at -= 1
+    found.insert(at, one)
+    if len(found) > CANDIDATES:
+        found.pop()
 
 
 def _incredible(seen: Seen, thing: Thing) -> bool:
-    """True when a sighting and what is known of a permanent thing are together likelier ghosts than not."""
-    if seen.sighting.matter is not None or not thing.plain:
-        return False
-    return thing.odds + (0.0 if seen.thing is thing else seen.odds) < CREDIBLE
+    """True when a sighting in order and what is known of a permanent thing are together likelier ghosts than not."""
+    return thing.plain > 0 and thing.odds + (0.0 if seen.thing is thing else seen.odds) < CREDIBLE
 
 
-def _adrift(seen: Seen, known: Sequence[Thing]) -> float | None:
-    """Variance, m², of how far the map is off around a sighting, by the known thing that tells most. None where other
-    runs saw nothing."""
+def _adrift(seen: Seen, known: list[Thing]) -> float:
+    """Variance, m², of how far the map is off around a sighting, by the known thing that tells most.
+
+    UNKNOWN where other runs saw nothing.
+    """
     most = 0.0
     for thing in known:
         tells = thing.drift[0]
         if tells > most:
-            own = thing.errors.get(seen.run)
+            own = thing.messages.get(seen.run)
             if own is not None:
-                tells -= own[0]
+                tells -= own.error[0]
             if tells > most:
                 most = tells
-    return 1.0 / most if most > LEAST_TOLD else None
+    return 1.0 / most if most > LEAST_TOLD else UNKNOWN
 
 
-def solve(window: Window, pairs: Pairs, fixed: int = 0) -> Solution:
-    """The likeliest assignment. The first `fixed` sightings keep what they have."""
+Refinements = dict[tuple[int, ...], tuple[Fit, list[int] | None]]  # matching -> curve, and what it leads to
+
+
+def solve(window: Window, pairs: Pairs, *, fixed: bool = False) -> Solution:
+    """The likeliest assignment; with `fixed` all keep what they have."""
     held = _held(window, pairs)
+    if fixed or not pairs.things:
+        curve = _fitted(window, pairs, held)
+        return Solution(held, curve, 0.0 if fixed else _score(window, pairs, held, curve))
     known: Refinements = {}
-    incumbent = refined(window, pairs, held, fixed, 1, held, known, scored=fixed < len(window.seens))
-    if not pairs.things or fixed == len(window.seens):
-        return incumbent
+    incumbent = _refined(window, pairs, held, 1, held, known)
     best = incumbent
-    for mean, spread in _starts(window, pairs):
-        guess = _match(window, pairs, mean, spread, held, fixed)
+    for likely in _starts(window, pairs):
+        guess = _match(window, pairs, likely, held)
         if guess == best.pair:
             continue
-        found = refined(window, pairs, guess, fixed, ROUNDS, held, known)
+        found = _refined(window, pairs, guess, ROUNDS, held, known)
         if found.score > best.score + (STAYS if best is incumbent else 0.0):
             best = found
     return best
@@ -178,77 +205,114 @@ def solve(window: Window, pairs: Pairs, fixed: int = 0) -> Solution:
 def _held(window: Window, pairs: Pairs) -> list[int]:
     """The pairs that stand already."""
     held = [-1] * len(window.seens)
-    for p, (i, thing) in enumerate(zip(pairs.i.tolist(), pairs.things, strict=True)):
-        if window.seens[i].thing is thing:
+    for p, i in enumerate(pairs.i):
+        if window.seens[i].thing is pairs.things[p]:
             held[i] = p
     return held
 
 
-def _starts(window: Window, pairs: Pairs) -> list[tuple[Floats, Floats]]:
-    """Bias (N, 2) and its covariance (N, 2, 2) under the likeliest hypotheses."""
-    n = len(window.seens)
-    own = blocks(window.prior)
-    marginal = log_likely(pairs, NO_BIAS, own[pairs.i])
-    order = np.argsort(-marginal, kind="stable")[:HYPOTHESES]
-    i = pairs.i[order]
-    across = window.prior.reshape(n, 2, n, 2)[:, :, i, :].transpose(2, 0, 1, 3)  # (H, N, 2, 2)
-    gain = across @ np.linalg.inv(own[i] + pairs.noise[order])[:, None]
-    mean = (gain @ pairs.error[order][:, None, :, None])[..., 0]
-    spread = own[None] - gain @ across.transpose(0, 1, 3, 2)
-    likely = log_likely(pairs, mean[:, pairs.i], spread[:, pairs.i])  # (H, M)
-    best = np.tile(pairs.new, (len(order), 1))
-    first = np.flatnonzero(np.diff(pairs.i, prepend=-1))  # pairs lie in order of their sightings
-    some = pairs.i[first]
-    best[:, some] = np.maximum(best[:, some], np.maximum.reduceat(likely, first, axis=1))
-    total = best.sum(axis=1)
-    chosen = np.argsort(-total, kind="stable")[:REFINED]
-    return [(mean[h], spread[h]) for h in chosen.tolist()]
+def _starts(window: Window, pairs: Pairs) -> list[vec[float]]:
+    """How likely each pair is under the likeliest hypotheses of the bias, each of which one pair leads to."""
+    wide, many = 2 * window.size, len(pairs.i)
+    prior = window.prior
+    marginal = zeros(many)
+    for p in range(many):
+        at = 2 * pairs.i[p] * (wide + 1)
+        marginal[p] = pairs.likely(p, (0.0, 0.0, prior[at], prior[at + 1], prior[at + wide + 1]))
+    chosen: list[vec[float]] = []
+    totals: list[float] = []
+    for h in _order(marginal)[:HYPOTHESES]:
+        likely = zeros(many)
+        total = _hypothesis(window, pairs, h, likely)
+        at = len(totals)
+        while at > 0 and totals[at - 1] < total:
+            at -= 1
+        if at < REFINED:
+            totals.insert(at, total)
+            chosen.insert(at, likely)
+            if len(totals) > REFINED:
+                totals.pop()
+                chosen.pop()
+    return chosen
 
 
-def log_likely(pairs: Pairs, bias: Floats, spread: Floats) -> Floats:
-    """Log density of each pair's error, given the bias (…, M, 2) and its covariance, times the thing's being there."""
-    total = pairs.noise + spread
-    away = pairs.error - bias
-    a, b, c = total[..., 0, 0], total[..., 0, 1], total[..., 1, 1]
+def _hypothesis(window: Window, pairs: Pairs, h: int, likely: vec[float]) -> float:
+    """Fill in how likely each pair is when one of them is true; returns how likely all sightings are together."""
+    wide, prior = 2 * window.size, window.prior
+    one = pairs.candidates[h]
+    i: i64 = 2 * pairs.i[h]
+    at = i * (wide + 1)
+    a, b, c = prior[at] + one.noise[0], prior[at + 1] + one.noise[1], prior[at + wide + 1] + one.noise[2]
     det = a * c - b * b
-    e, n = away[..., 0], away[..., 1]
-    d2 = (c * e * e - 2 * b * e * n + a * n * n) / det
-    return np.asarray(-0.5 * d2 - 0.5 * np.log(det) - LOG_2PI + pairs.prior)
+    a, b, c = c / det, -b / det, a / det
+    total, p, many = 0.0, 0, len(pairs.i)
+    for j in range(window.size):
+        best = pairs.new[j]
+        if p < many and pairs.i[p] == j:
+            at = 2 * j * wide + i
+            ee, en, ne, nn = prior[at], prior[at + 1], prior[at + wide], prior[at + wide + 1]
+            gee, gen = ee * a + en * b, ee * b + en * c
+            gne, gnn = ne * a + nn * b, ne * b + nn * c
+            at = 2 * j * (wide + 1)
+            bias = (
+                gee * one.error[0] + gen * one.error[1],
+                gne * one.error[0] + gnn * one.error[1],
+                prior[at] - (gee * ee + gen * en),
+                prior[at + 1] - (gee * ne + gen * nn),
+                prior[at + wide + 1] - (gne * ne + gnn * nn),
+            )
+            while p < many and pairs.i[p] == j:
+                likely[p] = pairs.likely(p, bias)
+                best = max(best, likely[p])
+                p += 1
+        total += best
+    return total
 
 
-def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: list[int], fixed: int) -> list[int]:
+def _order(values: vec[float], least: float = -math.inf) -> list[int]:
+    """Indices by value, the largest first, those below `least` left out; of equal ones the first comes first."""
+    out: list[int] = []
+    for p in range(len(values)):
+        if values[p] < least:
+            continue
+        at = len(out)
+        while at > 0 and values[out[at - 1]] < values[p]:
+            at -= 1
+        out.insert(at, p)
+    return out
+
+
+def _match(window: Window, pairs: Pairs, likely: vec[float], held: list[int]) -> list[int]:
     """Greedy: the likeliest pairs first, a thing twice in one pass only at a price, none that is likelier new."""
-    likely = log_likely(pairs, mean[pairs.i], spread[pairs.i])
     out = [-1] * len(window.seens)
-    done = set(range(fixed))
-    out[:fixed] = held[:fixed]
+    done = [False] * len(window.seens)
     taken: set[tuple[str, int]] = set()
     for i, seen in enumerate(window.seens):
         if seen.pinned:
             out[i] = held[i]
-            done.add(i)
-        if i in done and seen.thing is not None:
-            taken.add((seen.look, seen.thing.number))
+            done[i] = True
+            if seen.thing is not None:
+                taken.add((seen.look, seen.thing.number))
+    gain = zeros(len(pairs.i))
+    for p, i in enumerate(pairs.i):
+        gain[p] = likely[p] - pairs.new[i]
+    order = _order(gain, 0.0)
     inside = {id(seen) for seen in window.seens}
-    gain = likely - pairs.new[pairs.i]
-    order = np.argsort(-gain, kind="stable").tolist()
-    gain = gain.tolist()
-    of = pairs.i.tolist()
-    beside = np.maximum(LOG_NEIGHBOUR - pairs.new, 0.0).tolist()  # what a pass tells twice may be a neighbour
     for price in (0.0, TWICE):
         for p in order:
             if gain[p] + price < 0.0:
                 break
-            if price < 0.0 and gain[p] + price < beside[of[p]]:
+            i, thing = pairs.i[p], pairs.things[p]
+            if done[i]:
                 continue
-            i, thing = of[p], pairs.things[p]
-            if i in done:
+            # what a pass tells twice may be a neighbour
+            if price < 0.0 and gain[p] + price < max(LOG_NEIGHBOUR - pairs.new[i], 0.0):
                 continue
             seen = window.seens[i]
             if price == 0.0 and ((seen.look, thing.number) in taken or _elsewhere(seen, thing, inside)):
                 continue
             out[i] = p
-            done.add(i)
+            done[i] = True
             taken.add((seen.look, thing.number))
     return out
 
@@ -256,76 +320,86 @@ def _match(window: Window, pairs: Pairs, mean: Floats, spread: Floats, held: lis
 def _elsewhere(seen: Seen, thing: Thing, inside: set[int]) -> bool:
     """True when a sighting of the same pass, but not of the window, is of the thing already."""
     others = thing.passes.get(seen.look)
-    return others is not None and any(id(other) not in inside for other in others)
+    if others is not None:
+        for other in others:
+            if id(other) not in inside:
+                return True
+    return False
 
 
-Refinements = dict[tuple[int, ...], tuple[Fit, list[int] | None]]  # matching -> curve, and what it leads to
+def with_pair(window: Window, pairs: Pairs, pair: list[int]) -> Solution:
+    """The curve that a matching measures."""
+    return Solution(pair, _fitted(window, pairs, pair), 0.0)
 
 
-def refined(
-    window: Window,
-    pairs: Pairs,
-    pair: list[int],
-    fixed: int = 0,
-    rounds: int = 1,
-    held: list[int] | None = None,
-    known: Refinements | None = None,
-    *,
-    scored: bool = True,
+def _refined(
+    window: Window, pairs: Pairs, pair: list[int], rounds: int, held: list[int], known: Refinements
 ) -> Solution:
     """Estimate the bias from a matching, match again, until it stays. `known` is what other starts came by."""
-    held = _held(window, pairs) if held is None else held
-    known = {} if known is None else known
     while True:
-        curve, again = known.get(tuple(pair), (None, None))
-        if curve is None:
-            curve = _fitted(window, pairs, pair)
+        found = known.get(tuple(pair))
+        curve = _fitted(window, pairs, pair) if found is None else found[0]
+        again = None if found is None else found[1]
+        if found is None:
             known[tuple(pair)] = curve, None
-        if rounds == 1 or not len(curve.used):
+        if rounds == 1 or not curve.size:
             break
         if again is None:
-            again = _match(window, pairs, *curve.at_all(), held, fixed)
+            again = _match(window, pairs, pairs.all_likely(curve), held)
             known[tuple(pair)] = curve, again
         if again == pair:
             break
         pair, rounds = again, rounds - 1
-    return Solution(pair, curve, _score(window, pairs, pair, curve) if scored else 0.0)
+    return Solution(pair, curve, _score(window, pairs, pair, curve))
 
 
 def _fitted(window: Window, pairs: Pairs, pair: list[int]) -> Fit:
-    used = np.array([i for i, p in enumerate(pair) if p >= 0], np.intp)
-    chosen = np.array([p for p in pair if p >= 0], np.intp)
-    return fit(window, used, pairs.error[chosen], pairs.noise[chosen])
+    m: i64 = len(pair) - pair.count(-1)
+    used, error, noise = vec[i64]([0] * m), zeros(2 * m), zeros(3 * m)
+    k: i64 = 0
+    for i, p in enumerate(pair):
+        if p >= 0:
+            one = pairs.candidates[p]
+            used[k] = i
+            error[2 * k], error[2 * k + 1] = one.error
+            noise[3 * k], noise[3 * k + 1], noise[3 * k + 2] = one.noise
+            k += 1
+    return Fit(window, used, error, noise)
 
 
 def _score(window: Window, pairs: Pairs, pair: list[int], curve: Fit) -> float:
-    chosen = [p for p in pair if p >= 0]
-    once = {(window.seens[i].look, pairs.things[p].number) for i, p in enumerate(pair) if p >= 0}
-    prior = float(pairs.prior[chosen].sum()) + (len(chosen) - len(once)) * TWICE
-    new = sum(float(pairs.new[i]) for i, p in enumerate(pair) if p < 0)
-    return curve.log_likelihood + prior + new
-
-
-def noise_of(pairs: Pairs, solution: Solution) -> Floats:
-    """(M, 2, 2) of the pairs that a solution uses."""
-    return pairs.noise[[p for p in solution.pair if p >= 0]]
+    score = curve.log_likelihood
+    once: set[tuple[str, int]] = set()
+    for i, p in enumerate(pair):
+        if p < 0:
+            score += pairs.new[i]
+            continue
+        score += pairs.candidates[p].prior
+        told = window.seens[i].look, pairs.things[p].number
+        if told in once:
+            score += TWICE
+        once.add(told)
+    return score
 
 
 def beside(seen: Seen, thing: Thing) -> bool:
     """True when a sighting stands beside others of its own pass, as one disorder with them."""
-    others = thing.passes.get(seen.look, ())
-    spots = [apart(seen, other) for other in others if other is not seen]
-    if not spots:
+    others = thing.passes.get(seen.look)
+    if others is None:
         return False
-    middle = (sum(e for e, _ in spots) / len(spots), sum(n for _, n in spots) / len(spots))
-    return min(math.hypot(*spot) for spot in spots) <= BANK_M and math.hypot(*middle) <= BANK_REACH_M
+    nearest, east, north, n = math.inf, 0.0, 0.0, 0
+    for other in others:
+        if other is not seen:
+            e, y = apart(seen, other)
+            nearest, east, north, n = min(nearest, length(e, y)), east + e, north + y, n + 1
+    return n > 0 and nearest <= BANK_M and length(east / n, north / n) <= BANK_REACH_M
 
 
 def relative(seen: Seen, other: Seen) -> float:
     """Log density of two sightings of one run being of one thing: their vehicle's error hardly differs."""
     east, north = apart(seen, other)
-    floor = (FLOOR_M**2, 0.0, FLOOR_M**2)
-    drift = 2.0 * (1.0 - math.exp(-math.hypot(east, north) / 400.0 - abs(seen.at - other.at) / 900.0))
+    floor = (FLOOR_M2, 0.0, FLOOR_M2)
+    drift = 2.0 * (1.0 - math.exp(-length(east, north) / 400.0 - abs(seen.at - other.at) / 900.0))
     a, b, c = seen.root
     shared = (drift * (a * a + b * b), drift * (a * b + b * c), drift * (b * b + c * c))
     return log_density(east, north, plus(plus(plus(seen.own, other.own), floor), shared))
@@ -333,14 +407,14 @@ def relative(seen: Seen, other: Seen) -> float:
 
 def apart_m(a: Seen, b: Seen) -> float:
     """How far apart two sightings were reported."""
-    return math.hypot(*apart(a, b))
+    return length(*apart(a, b))
 
 
 def apart(seen: Seen, other: Seen) -> tuple[float, float]:
-    per_lat, per_lon = M_PER_DEG_LAT, M_PER_DEG_LAT * math.cos(math.radians(seen.sighting.lat))
+    per_lat, per_lon = M_PER_DEG_LAT, M_PER_DEG_LAT * math.cos(math.radians(seen.reported[0]))
     return (
-        (seen.sighting.lon - other.sighting.lon) * per_lon,
-        (seen.sighting.lat - other.sighting.lat) * per_lat,
+        (seen.reported[1] - other.reported[1]) * per_lon,
+        (seen.reported[0] - other.reported[0]) * per_lat,
     )
 
 

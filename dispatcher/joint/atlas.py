@@ -10,27 +10,22 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from copy import copy
 
-import numpy as np
+from mypy_extensions import i64
 
 from dispatcher.joint.associate import (
     CLEAR,
     LOG_NEIGHBOUR,
     TWICE,
-    Pairs,
     Solution,
     beside,
-    log_likely,
-    noise_of,
     pairs_of,
     reach_m,
-    refined,
     relative,
     solve,
+    with_pair,
 )
-from dispatcher.joint.bias import Fit, Window
-from dispatcher.joint.fleet import Run
+from dispatcher.joint.bias import Bias, Fit, Window
 from dispatcher.joint.kin import Kin
 from dispatcher.joint.map import SUSPECT_M
 from dispatcher.joint.seen import Seen, plus
@@ -61,33 +56,33 @@ class Atlas(Kin):
         super().__init__()
         self._identify = identify  # an oracle that tells what is what, to measure what association costs
         self._identified: dict[str, Thing] = {}
-        self._due: list[deque[tuple[float, Run]]] = [deque() for _ in AGAIN_S]
+        self._due: list[deque[tuple[float, int]]] = [deque() for _ in AGAIN_S]
 
     # Placing
 
     def place(self, seen: Seen) -> dict[int, Thing]:
         """Find what a new sighting is of. Returns the things that changed."""
         self.fleet.add(seen)
-        if seen.sighting.matter is None:
+        if seen.plain:
             self.standing.add(seen.key)
         touched: dict[int, Thing] = {}
         if self._identify is None and self._stray(seen):
             self._move(seen, self._new(seen), touched)
             return touched
         beside = self._heads(self.fleet.beside(seen), seen)
-        window = Window.of(beside)
-        if self._identify is not None or not self._clear(seen, copy(window), touched):
+        window = Window(beside)
+        if self._identify is not None or not self._clear(seen, window, touched):
             self._settle(beside, touched, window)
         self._merge_near(touched)
         return touched
 
     def _stray(self, seen: Seen) -> bool:
         """True for a sighting that is next to nothing, of nothing that is known: it can wait for one that says more."""
-        if seen.sighting.frames > 1 or seen.sighting.confidence >= UNSURE or seen.pinned:
+        if seen.sighting.frames > 1 or seen.confidence >= UNSURE or seen.pinned:
             return False
         if seen.thing is not None and len(seen.thing.passes) > 1:
             return False
-        return not any(thing.believed > KNOWN for thing in self._near(seen, reach_m(seen)))
+        return all(thing.believed <= KNOWN for thing in self._near(seen, reach_m(seen)))
 
     def _clear(self, seen: Seen, window: Window, touched: dict[int, Thing]) -> bool:
         """Place a sighting for which what its vehicle saw before leaves one answer only. False when it does not."""
@@ -96,28 +91,30 @@ class Atlas(Kin):
             lambda other, reach: self._near(other, reach) if other is seen else self._held(other, reach),
             self._fresh,
         )
-        own = window.seens.index(seen)
-        mine = np.flatnonzero(pairs.i == own)
-        solution = solve(window, pairs, fixed=len(window.seens))
-        choice = None
-        if len(mine):
-            mean, spread = solution.fit.at_all()
-            likely = log_likely(pairs, mean[pairs.i], spread[pairs.i])[mine]
-            order = np.argsort(-likely, kind="stable")
-            rivals = [pairs.new[own], *likely[order[1:2]].tolist()]
-            if likely[order[0]] - max(rivals) < CLEAR:
+        own = window.index(seen)
+        solution = solve(window, pairs, fixed=True)
+        choice, best, second = -1, -math.inf, -math.inf
+        for p, i in enumerate(pairs.i):
+            if i == own:
+                likely = pairs.likely(p, solution.fit.at(own))
+                if likely > best:
+                    choice, best, second = p, likely, best
+                else:
+                    second = max(second, likely)
+        if choice >= 0:
+            if best - max(pairs.new[own], second) < CLEAR:
                 return False
-            choice = int(mine[order[0]])
             if seen.look in pairs.things[choice].passes:
                 return False
-        self._assign(seen, None if choice is None else pairs.things[choice], touched)
-        if choice is not None:
-            pair = [choice if i == own else p for i, p in enumerate(solution.pair)]
-            solution = refined(window, pairs, pair, scored=False)
-        self._locate(window, pairs, solution, lambda other: other is seen, touched)
+        self._assign(seen, None if choice < 0 else pairs.things[choice], touched)
+        if choice >= 0:
+            pair = list(solution.pair)
+            pair[own] = choice
+            solution = with_pair(window, pairs, pair)
+        self._locate(window, solution, lambda other: other is seen, touched)
         return True
 
-    def rework(self, run: Run) -> dict[int, Thing]:
+    def rework(self, run: int) -> dict[int, Thing]:
         """Work out a run as a whole against the map as it is now. Returns the things that changed."""
         touched: dict[int, Thing] = {}
         own = [seen for seen in self._heads(self.fleet.run(run)) if not self._stray(seen)]
@@ -127,10 +124,10 @@ class Atlas(Kin):
         for start in range(0, len(own), CHUNK):
             self._settle(own[start : start + CHUNK], touched)
         around = [seen for seen in self._heads(self.fleet.run(run, CONTEXT_S)) if not self._stray(seen)]
-        window = Window.of(around)
+        window = Window(around)
         pairs = pairs_of(window, self._held, self._fresh)
         self.fleet.fits[run] = self._locate(
-            window, pairs, solve(window, pairs, fixed=len(around)), lambda s: s.run == run, touched
+            window, solve(window, pairs, fixed=True), lambda seen: seen.run == run, touched
         )
         self.fleet.stale.discard(run)
         self._merge_near(touched)
@@ -147,7 +144,7 @@ class Atlas(Kin):
             touched |= self.rework(run)
         return touched
 
-    def finish(self, run: Run, now: float) -> dict[int, Thing]:
+    def finish(self, run: int, now: float) -> dict[int, Thing]:
         """Work out a run whose passes arrived, and plan when to do so again."""
         if run not in self.fleet.fits:
             for queue, later in zip(self._due, AGAIN_S, strict=True):
@@ -156,7 +153,7 @@ class Atlas(Kin):
 
     def rework_suspects(self, seen: Iterable[Thing]) -> dict[int, Thing]:
         """Work out again the runs that saw something odd beside things that are known better by now."""
-        runs: dict[Run, None] = {}
+        runs: dict[int, None] = {}
         for thing in seen:
             if len(runs) >= SUSPECTS or not thing.runs:
                 continue
@@ -198,12 +195,12 @@ class Atlas(Kin):
         if self._identify is not None:
             self._told(seens, touched)
             return
-        window = Window.of(seens) if window is None else window
+        window = Window(seens) if window is None else window
         pairs = pairs_of(window, self._near, self._fresh)
         solution = solve(window, pairs)
         for seen, pair in zip(seens, solution.pair, strict=True):
             self._assign(seen, None if pair < 0 else pairs.things[pair], touched)
-        self._locate(window, pairs, solution, lambda _: True, touched)
+        self._locate(window, solution, lambda _: True, touched)
 
     def _told(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
         """Place sightings whose identity is told."""
@@ -216,15 +213,15 @@ class Atlas(Kin):
                 if name is not None:
                     self._identified[name] = thing
                 self._move(seen, thing, touched)
-        window = Window.of(self._heads(seens))
+        window = Window(self._heads(seens))
         pairs = pairs_of(window, self._held, self._fresh)
-        self._locate(window, pairs, solve(window, pairs, fixed=len(window.seens)), lambda _: True, touched)
+        self._locate(window, solve(window, pairs, fixed=True), lambda _: True, touched)
 
     def _assign(self, seen: Seen, thing: Thing | None, touched: dict[int, Thing]) -> None:
         if seen.pinned and seen.thing is not None:
             return
         if thing is None:
-            if seen.thing is not None and seen.thing.without(seen.run) is None:
+            if seen.thing is not None and not seen.thing.known_without(seen.run):
                 return  # its run alone knows the thing
             thing = self._own_find(seen) or self._new(seen)
         self._move(seen, thing, touched)
@@ -239,10 +236,10 @@ class Atlas(Kin):
             least = self._fresh(seen)
             if beside(seen, thing):
                 likely = 0.0
-            elif thing.without(seen.run) is None:
+            elif not thing.known_without(seen.run):
                 price = TWICE if seen.look in thing.passes else 0.0
                 least = max(least, LOG_NEIGHBOUR) if price < 0.0 else least
-                likely = max(relative(seen, other) for other in mates) + price + math.log(thing.believed)
+                likely = max([relative(seen, other) for other in mates]) + price + math.log(thing.believed)
             else:
                 continue
             if likely >= least and (best is None or (-likely, thing.number) < best[:2]):
@@ -266,37 +263,40 @@ class Atlas(Kin):
         self._regroup(*([thing] if before is None else [before, thing]))
 
     def _locate(
-        self,
-        window: Window,
-        pairs: Pairs,
-        solution: Solution,
-        wanted: Callable[[Seen], bool],
-        touched: dict[int, Thing],
+        self, window: Window, solution: Solution, wanted: Callable[[Seen], bool], touched: dict[int, Thing]
     ) -> Fit:
         """Take the estimated bias off the wanted sightings of a window: for each thing, what the others say of it."""
         curve = solution.fit
-        everywhere, uncertain = curve.at_all()
-        mean, spread = everywhere.copy(), uncertain.copy()
         groups: dict[int, list[int]] = {}
-        for m, i in enumerate(curve.used.tolist()):
-            thing = window.seens[i].thing
+        for m in range(curve.size):
+            thing = window.seens[curve.used[m]].thing
             if thing is not None:
                 groups.setdefault(thing.number, []).append(m)
-        asked = {seen.thing.number for seen in window.seens if seen.thing is not None and wanted(seen)}
-        members = [group for number, group in groups.items() if number in asked]
-        blind = curve.without(members, noise_of(pairs, solution))
-        for group, (bias, error) in zip(members, blind, strict=True):
-            for m in group:
-                mean[curve.used[m]], spread[curve.used[m]] = bias, error
-        changed: dict[tuple[int, Run], Thing] = {}
-        spots, spreads = (window.enu - mean).tolist(), spread.tolist()
+        blind: dict[int, Bias] = {}
+        changed: dict[tuple[int, int], Thing] = {}
+        found: list[tuple[Seen, Thing, Bias]] = []
+        at: i64 = 0
         for i, seen in enumerate(window.seens):
-            if seen.thing is not None and wanted(seen):
-                (ee, en), (_, nn) = spreads[i]
-                if seen.thing.without(seen.run) is None and self._unmapped(seen):
-                    ee, en, nn = FOUNDS_M**2, 0.0, FOUNDS_M**2
-                self._shift(seen, *window.latlon(*spots[i]), (ee, en, nn))
-                changed[seen.thing.number, seen.run] = seen.thing
+            measured = at < curve.size and curve.used[at] == i
+            at += measured
+            thing = seen.thing
+            if thing is None or not wanted(seen):
+                continue
+            if not measured:
+                bias = curve.at(i)
+            elif thing.number in blind:
+                bias = blind[thing.number]
+            else:
+                bias = blind[thing.number] = curve.without(groups[thing.number])
+            found.append((seen, thing, bias))
+        for seen, thing, bias in found:
+            ee, en, nn = bias[2], bias[3], bias[4]
+            if not thing.known_without(seen.run) and self._unmapped(seen):
+                ee, en, nn = FOUNDS_M * FOUNDS_M, 0.0, FOUNDS_M * FOUNDS_M
+            east = (seen.reported[1] - window.lon0) * window.per_lon - bias[0]
+            north = (seen.reported[0] - window.lat0) * window.per_lat - bias[1]
+            self._shift(seen, *window.latlon(east, north), (ee, en, nn))
+            changed[thing.number, seen.run] = thing
         for (_, of), thing in changed.items():
             thing.update(of)
             touched[thing.number] = thing
@@ -305,7 +305,7 @@ class Atlas(Kin):
 
     def _unmapped(self, seen: Seen) -> bool:
         """True where no other run saw anything sure: there the first to come is the map."""
-        for thing in self._all.near("", seen.sighting.lat, seen.sighting.lon, MAPPED_M):
+        for thing in self._all.near("", seen.reported[0], seen.reported[1], MAPPED_M):
             others = len(thing.runs) - (seen.run in thing.runs)
             if others and thing.believed > 0.5:
                 return False
@@ -316,12 +316,12 @@ class Atlas(Kin):
         """Place a sighting, and with it those that stand in one bank with it."""
         ee, en, nn = spread
         covariance = plus(seen.own, (max(ee, 0.0), en, max(nn, 0.0)))
-        if covariance[0] * covariance[2] <= covariance[1] ** 2:
+        if covariance[0] * covariance[2] <= covariance[1] * covariance[1]:
             covariance = (covariance[0], 0.0, covariance[2])
         dlat, dlon = lat - seen.lat, lon - seen.lon
         seen.lat, seen.lon, seen.covariance = lat, lon, covariance
         assert seen.thing is not None  # only placed sightings are shifted
-        for mate in seen.thing.passes.get(seen.look, ()):
+        for mate in seen.thing.passes[seen.look]:
             if mate is not seen:
                 mate.lat, mate.lon, mate.covariance = mate.lat + dlat, mate.lon + dlon, covariance
 
@@ -353,5 +353,5 @@ def _overlooked(thing: Thing) -> bool:
     """True when less than GHOSTLY of the passes that should have seen a thing did, each as far as it is believed."""
     if thing.expected < GHOSTLY_AFTER or len(thing.passes) > thing.expected / 2:
         return False
-    saw = sum(max(seen.sighting.confidence for seen in seens) for seens in thing.passes.values())
+    saw = sum([max([seen.confidence for seen in seens]) for seens in thing.passes.values()])
     return saw <= GHOSTLY * thing.expected

@@ -13,17 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 MOST = 0.99  # no look, and no number of them, makes it surer
 LEAST = 0.005
+HOUR = 3600.0  # seconds, as all times here
 LIFETIME = {  # how long a disorder lies, on average, when nobody tells the office; a guess until cases teach it
-    "overflow_bin": timedelta(hours=24),
-    "garbage": timedelta(hours=36),
-    "street_stall": timedelta(hours=8),
+    "overflow_bin": 24 * HOUR,
+    "garbage": 36 * HOUR,
+    "street_stall": 8 * HOUR,
 }
-DEFAULT_LIFETIME = timedelta(hours=24)
-CONFUSER_LIFETIME = timedelta(days=7)
+DEFAULT_LIFETIME = 24 * HOUR
+CONFUSER_LIFETIME = 7 * 24 * HOUR
 FIRST_LEARNT = 20.0  # first reports after which half of what they teach is believed
 FIRST_AT_LEAST = 0.1  # odds that a first report is right, beside those of any report
 GHOSTS = 0.97  # of what a first look saw that is no disorder, the part that no later look will see again
@@ -31,12 +32,15 @@ AGREES = 0.5  # a further report's evidence beside that of the surest: errors at
 FROM_NOTHING = 0.015  # chance of a false alarm at a given bare spot, beside that of a report of what is there
 UNSURE = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
 FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
-HIDES = timedelta(hours=1000)  # how long until something parks in front
-HIDDEN = timedelta(hours=5)  # how long it stays
+HIDES = 1000 * HOUR  # how long until something parks in front
+HIDDEN = 5 * HOUR  # how long it stays
 MOST_DETECTABLE = 0.9  # no look is surer to report a thing
 
 
-@dataclass(frozen=True, slots=True)
+UNTOLD = -math.inf
+
+
+@dataclass(slots=True)
 class Look:
     """One pass's look at one place."""
 
@@ -45,6 +49,15 @@ class Look:
     seen: float | None  # calibrated probability that the thing was there; None when nothing was reported
     detectable: float  # for a miss: probability that the pass would have reported it
     in_order: bool = False  # for a miss: the pass saw the very thing, and that it was in order
+    time: float = UNTOLD  # seconds since 1970; by `at`
+
+    def __post_init__(self) -> None:
+        if self.time == UNTOLD:
+            self.time = self.at.timestamp()
+
+    def claiming(self, detectable: float) -> Look:
+        """The same, with another chance that the pass would have reported it."""
+        return Look(self.at, self.pass_id, self.seen, detectable, self.in_order, self.time)
 
     @property
     def clean(self) -> float:
@@ -90,9 +103,9 @@ class Belief:
         """Probability that the disorder is there."""
         return bounded(self.real + self.hidden)
 
-    def pass_by(self, since: timedelta, kind: str) -> None:
+    def pass_by(self, since: float, kind: str) -> None:
         """Move on in time: some of what was there has gone, something may have parked in front."""
-        since = max(since, timedelta(0))
+        since = max(since, 0.0)
         stays = math.exp(-(since / LIFETIME.get(kind, DEFAULT_LIFETIME)))
         fools = math.exp(-(since / CONFUSER_LIFETIME))
         self.nothing += (self.real + self.hidden) * (1 - stays) + self.fake * (1 - fools)
@@ -127,7 +140,7 @@ def believe(looks: Sequence[Look], kind: str, odds: float = 1.0) -> list[float]:
         if belief is None:
             belief = Belief.first(look.seen or 0.0, odds)
         else:
-            belief.pass_by(look.at - looks[i - 1].at, kind)
+            belief.pass_by(look.time - looks[i - 1].time, kind)
             belief.look(look)
         beliefs.append(belief.p)
     return beliefs

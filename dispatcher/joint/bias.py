@@ -6,184 +6,243 @@ What it saw of things whose place is known measures the curve; the curve then co
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
 
-import numpy as np
+from librt.vecs import vec
+from mypy_extensions import i64
 
-from dispatcher.joint.seen import LOG_2PI, Seen
-from ingest.geo import Floats, m_per_deg
+from dispatcher.joint.matrix import cholesky, inverse_at, invert_lower, zeros
+from dispatcher.joint.seen import LOG_2PI, Seen, length
+from ingest.geo import m_per_deg
 
 ALONG_M = 400.0  # over so many metres of road the error's correlation falls to 1/e
 OVER_S = 900.0  # and over so many seconds
-PAIR = np.array([0, 1])  # east and north
+UNKNOWN = -1.0  # instead of a variance
+
+Bias = tuple[float, float, float, float, float]  # metres east and north, and their covariance (ee, en, nn)
 
 
-@dataclass(slots=True)
 class Window:
-    """N sightings of one vehicle as arrays. Frame: metres east and north of the first one's reported position."""
+    """N sightings of one vehicle as vectors. Frame: metres east and north of the first one's reported position."""
 
-    seens: list[Seen]
-    lat0: float
-    lon0: float
-    per_lat: float
-    per_lon: float
-    enu: Floats  # (N, 2) as reported
-    root: Floats  # (N, 2, 2)
-    prior: Floats  # (2N, 2N) of the bias at each of them, less the map's own
-    drift: list[float]  # variance of how far the map is off at each
-    alike: Floats  # (N, N) correlation of an error at one with that at another
+    def __init__(self, seens: list[Seen]) -> None:
+        n: i64 = len(seens)
+        self.seens = seens
+        self.size: i64 = n
+        self.lat0, self.lon0 = seens[0].reported
+        self.per_lat, self.per_lon = m_per_deg(self.lat0)
+        self.east = zeros(n)  # (N,) as reported
+        self.north = zeros(n)
+        self.drift = zeros(n)  # (N,) variance of how far the map is off at each
+        self.alike = zeros(n * n)  # (N, N) correlation of an error at one with that at another
+        self._alone = zeros(4 * n * n)
+        self._measure()
+        self.prior = self._alone  # (2N, 2N) of the bias at each of them, in the map's own frame
 
-    @classmethod
-    def of(cls, seens: Sequence[Seen]) -> Window:
-        lat0, lon0 = seens[0].sighting.lat, seens[0].sighting.lon
-        per_lat, per_lon = m_per_deg(lat0)
-        enu = np.array([((s.sighting.lon - lon0) * per_lon, (s.sighting.lat - lat0) * per_lat) for s in seens])
-        at = np.array([s.at for s in seens])
-        roots = matrices([s.root for s in seens])
-        east, north = enu[:, 0], enu[:, 1]
-        apart = np.hypot(east[:, None] - east, north[:, None] - north)
-        alike = np.exp(apart / -ALONG_M - np.abs(at[:, None] - at) / OVER_S)
-        n = len(seens)
-        flat = roots.reshape(2 * n, 2)  # symmetric roots: their products are this by its transpose
-        prior = (flat @ flat.T).reshape(n, 2, n, 2) * alike[:, None, :, None]
-        return cls(list(seens), lat0, lon0, per_lat, per_lon, enu, roots, prior.reshape(2 * n, 2 * n), [0.0] * n, alike)
+    def _measure(self) -> None:
+        n, wide = self.size, 2 * self.size
+        east, north, alike, prior = self.east, self.north, self.alike, self._alone
+        for i in range(n):
+            seen = self.seens[i]
+            lat, lon = seen.reported
+            e, y = (lon - self.lon0) * self.per_lon, (lat - self.lat0) * self.per_lat
+            east[i], north[i] = e, y
+            a, b, c = seen.root
+            for j in range(i + 1):
+                other = self.seens[j]
+                apart = length(e - east[j], y - north[j])
+                common = math.exp(-apart / ALONG_M - abs(seen.at - other.at) / OVER_S)
+                alike[i * n + j] = alike[j * n + i] = common
+                p, q, r = other.root
+                ee, en = (a * p + b * q) * common, (a * q + b * r) * common
+                ne, nn = (b * p + c * q) * common, (b * q + c * r) * common
+                at, mirrored = 2 * i * wide + 2 * j, 2 * j * wide + 2 * i
+                prior[at], prior[at + 1], prior[at + wide], prior[at + wide + 1] = ee, en, ne, nn
+                prior[mirrored], prior[mirrored + 1] = ee, ne
+                prior[mirrored + wide], prior[mirrored + wide + 1] = en, nn
 
-    def adrift(self, drift: Sequence[float | None]) -> None:
+    def adrift(self, drift: vec[float]) -> None:
         """Reckon in the map's own frame: the map is off, by about the same for all things on a stretch.
 
-        `drift` has the variance of that at each sighting, m² each axis. Where it is None the nearest one's holds.
+        `drift` (N,) has the variance of that at each sighting, m² each axis. Where it is UNKNOWN the nearest one's
+        holds.
         """
-        known = [n for n, variance in enumerate(drift) if variance is not None]
-        if not known:
-            return
-        self.drift = [
-            (drift[min(known, key=lambda k: (abs(k - n), k))] or 0.0) if own is None else own
-            for n, own in enumerate(drift)
-        ]
-        size = np.sqrt(np.array(self.drift))
-        common = size[:, None] * size * self.alike
-        self.prior = self.prior.copy()  # the window before goes on with its own
-        self.prior[0::2, 0::2] += common
-        self.prior[1::2, 1::2] += common
-
-    def offset(self, lat: float, lon: float) -> tuple[float, float]:
-        return (lon - self.lon0) * self.per_lon, (lat - self.lat0) * self.per_lat
+        n, wide = self.size, 2 * self.size
+        self.drift, self.prior = zeros(n), self._alone
+        size = zeros(n)
+        for i in range(n):
+            nearest = _nearest_known(drift, n, i)
+            if nearest < 0:
+                return
+            self.drift[i] = drift[nearest]
+            size[i] = math.sqrt(drift[nearest])
+        prior = vec[float](self._alone)
+        for i in range(n):
+            for j in range(n):
+                common = size[i] * size[j] * self.alike[i * n + j]
+                at = 2 * i * wide + 2 * j
+                prior[at] += common
+                prior[at + wide + 1] += common
+        self.prior = prior
 
     def latlon(self, east: float, north: float) -> tuple[float, float]:
+        """Degrees of a point of the window's frame."""
         return self.lat0 + north / self.per_lat, self.lon0 + east / self.per_lon
 
+    def index(self, seen: Seen) -> i64:
+        """Where a sighting stands in the window; -1 when it is not of it."""
+        for i in range(self.size):
+            if self.seens[i] is seen:
+                return i
+        return -1
 
-@dataclass(slots=True)
+
+def _nearest_known(drift: vec[float], n: i64, i: i64) -> i64:
+    for step in range(n):
+        if i - step >= 0 and drift[i - step] >= 0.0:
+            return i - step
+        if i + step < n and drift[i + step] >= 0.0:
+            return i + step
+    return -1
+
+
 class Fit:
-    """The curve after M sightings measured it."""
+    """The curve after M of a window's sightings measured it.
 
-    window: Window
-    used: np.ndarray  # (M,) which, ascending
-    total: Floats  # (2M, 2M) covariance of what they measured
-    inverse: Floats  # (2M, 2M)
-    weights: Floats  # (2M,)
-    error: Floats  # (2M,) what they measured
-    everywhere: tuple[Floats, Floats] | None = None  # what at_all said
+    `used` (M,): which, ascending. `error` (2M,): reported less known position of each; `noise` (3M,): its covariance.
+    """
 
-    @property
-    def log_likelihood(self) -> float:
-        if not len(self.used):
-            return 0.0
-        _, log_det = np.linalg.slogdet(self.total)
-        return float(-0.5 * float(self.error @ self.weights) - 0.5 * float(log_det) - len(self.used) * LOG_2PI)
+    def __init__(self, window: Window, used: vec[i64], error: vec[float], noise: vec[float]) -> None:
+        self.window = window
+        self.used = used
+        self.error = error
+        self.noise = noise
+        m: i64 = len(used)
+        n = 2 * m
+        self.size: i64 = m
+        self.low = zeros(n * n)  # inverse of the lower factor of what they measured
+        self.weights = zeros(n)
+        self.log_likelihood = 0.0
+        self._known = False
+        self.mean = zeros(0)  # (2N,) of the bias at every sighting, given all that was measured
+        self.spread = zeros(0)  # (3N,)
+        if m:
+            self._measure()
 
-    def at_all(self) -> tuple[Floats, Floats]:
-        """Mean (N, 2) and covariance (N, 2, 2) of the bias at every sighting, given all that was measured."""
-        if self.everywhere is None:
-            self.everywhere = self._at_all()
-        return self.everywhere
+    def _measure(self) -> None:
+        m, n, wide = self.size, 2 * self.size, 2 * self.window.size
+        low, prior, used, noise = self.low, self.window.prior, self.used, self.noise
+        for r in range(m):
+            for c in range(r + 1):
+                at, to = 2 * used[r] * wide + 2 * used[c], 2 * r * n + 2 * c
+                low[to], low[to + 1] = prior[at], prior[at + 1]
+                low[to + n], low[to + n + 1] = prior[at + wide], prior[at + wide + 1]
+            to = 2 * r * n + 2 * r
+            low[to] += noise[3 * r]
+            low[to + 1] = 0.0
+            low[to + n] += noise[3 * r + 1]
+            low[to + n + 1] += noise[3 * r + 2]
+        log_det = cholesky(low, n)
+        invert_lower(low, n)
+        chi2 = 0.0
+        whitened = zeros(n)
+        for r in range(n):
+            s = 0.0
+            for k in range(r + 1):
+                s += low[r * n + k] * self.error[k]
+            whitened[r] = s
+            chi2 += s * s
+        for r in range(n):
+            s = 0.0
+            for k in range(r, n):
+                s += low[k * n + r] * whitened[k]
+            self.weights[r] = s
+        self.log_likelihood = -0.5 * chi2 - 0.5 * log_det - float(m) * LOG_2PI
 
-    def _at_all(self) -> tuple[Floats, Floats]:
-        n = len(self.window.seens)
-        prior = self.window.prior
-        own = blocks(prior)
-        if not len(self.used):
-            return np.zeros((n, 2)), own.copy()
-        across = prior if len(self.used) == n else prior.take(_columns(self.used), 1)
-        mean = (across @ self.weights).reshape(n, 2)
-        gain = (across @ self.inverse).reshape(n, 2, -1)
-        return mean, own - np.einsum("iam,ibm->iab", gain, across.reshape(n, 2, -1))
+    def everywhere(self) -> None:
+        """Work out `mean` and `spread`, unless that was done."""
+        if self._known:
+            return
+        self._known = True
+        window, m, n = self.window, self.size, 2 * self.size
+        wide, prior = 2 * window.size, window.prior
+        self.mean, self.spread = zeros(wide), zeros(3 * window.size)
+        mean, spread, low, used, weights = self.mean, self.spread, self.low, self.used, self.weights
+        across = zeros(2 * n)
+        for i in range(window.size):
+            at = 2 * i * wide + 2 * i
+            ee, en, nn = prior[at], prior[at + 1], prior[at + wide + 1]
+            east, north = 0.0, 0.0
+            for k in range(m):
+                at = 2 * i * wide + 2 * used[k]
+                across[2 * k], across[2 * k + 1] = prior[at], prior[at + 1]
+                across[n + 2 * k], across[n + 2 * k + 1] = prior[at + wide], prior[at + wide + 1]
+            for r in range(n):
+                east += across[r] * weights[r]
+                north += across[n + r] * weights[r]
+                e, y = 0.0, 0.0
+                for k in range(r + 1):
+                    e += low[r * n + k] * across[k]
+                    y += low[r * n + k] * across[n + k]
+                ee, en, nn = ee - e * e, en - e * y, nn - y * y
+            mean[2 * i], mean[2 * i + 1] = east, north
+            spread[3 * i], spread[3 * i + 1], spread[3 * i + 2] = ee, en, nn
 
-    def without(self, groups: Sequence[Sequence[int]], noise: Floats) -> list[tuple[Floats, Floats]]:
-        """For each group of used sightings, mean (2,) and covariance of the bias had they measured nothing.
+    def at(self, i: i64) -> Bias:
+        """The bias at a sighting of the window."""
+        self.everywhere()
+        mean, spread = self.mean, self.spread
+        return mean[2 * i], mean[2 * i + 1], spread[3 * i], spread[3 * i + 1], spread[3 * i + 2]
 
-        `noise` (M, 2, 2) is what each was measured with. Sightings of a group saw one thing: one bias for all of them.
+    def without(self, group: list[int]) -> Bias:
+        """The bias at some used sightings, by their place among the used, had they measured nothing.
+
+        They saw one thing: one bias for all of them.
         """
-        out: list[tuple[Floats, Floats] | None] = [None] * len(groups)
-        single = [g for g, group in enumerate(groups) if len(group) == 1]
-        if single:  # nearly all: worked out in one go
-            m = len(self.used)
-            alone = np.array([groups[g][0] for g in single], np.intp)
-            unsure = np.linalg.inv(blocks(self.inverse)[alone])
-            weights = self.weights.reshape(m, 2)[alone]
-            means = self.error.reshape(m, 2)[alone] - np.einsum("gab,gb->ga", unsure, weights)
-            spreads = unsure - noise[alone]
-            spreads = (spreads + spreads.transpose(0, 2, 1)) / 2
-            for n, g in enumerate(single):
-                out[g] = means[n], spreads[n]
-        return [
-            self._without(group, noise) if found is None else found for group, found in zip(groups, out, strict=True)
-        ]
+        n, k = 2 * self.size, 2 * len(group)
+        block = zeros(k * k)
+        columns = [2 * m + axis for m in group for axis in (0, 1)]
+        for r in range(k):
+            for c in range(r + 1):
+                block[r * k + c] = inverse_at(self.low, n, columns[r], columns[c])
+        cholesky(block, k)
+        invert_lower(block, k)
+        east = north = ee = en = nn = 0.0
+        for g in range(len(group)):
+            m: i64 = group[g]
+            r = 2 * g
+            e, y = self.error[2 * m], self.error[2 * m + 1]
+            for c in range(k):
+                weight = self.weights[columns[c]]
+                e -= inverse_at(block, k, r, c) * weight
+                y -= inverse_at(block, k, r + 1, c) * weight
+            east, north = east + e, north + y
+            ee += inverse_at(block, k, r, r) - self.noise[3 * m]
+            en += inverse_at(block, k, r, r + 1) - self.noise[3 * m + 1]
+            nn += inverse_at(block, k, r + 1, r + 1) - self.noise[3 * m + 2]
+        many = float(len(group))
+        return east / many, north / many, ee / many, en / many, nn / many
 
-    def _without(self, group: Sequence[int], noise: Floats) -> tuple[Floats, Floats]:
-        columns = _columns(np.asarray(group))
-        block = np.linalg.inv(self.inverse[np.ix_(columns, columns)])
-        mean = self.error[columns] - block @ self.weights[columns]
-        k = len(group)
-        spread = block.reshape(k, 2, k, 2)
-        bias = np.mean([spread[i, :, i, :] - noise[group[i]] for i in range(k)], axis=0)
-        return mean.reshape(k, 2).mean(axis=0), (bias + bias.T) / 2
-
-    def near(self, enu: Floats) -> tuple[Floats, Floats]:
-        """Mean (P, 2) and covariance (P, 2, 2) of the bias at other points of the road, in the window's frame."""
-        window, p, m = self.window, len(enu), len(self.used)
-        apart = np.hypot(enu[:, 0, None] - window.enu[:, 0], enu[:, 1, None] - window.enu[:, 1])
-        closest = window.root[np.argmin(apart, axis=1)]
-        own = closest @ closest
-        if not m:
-            return np.zeros((p, 2)), own
-        alike = np.exp(apart[:, self.used] / -ALONG_M)
-        across = closest.reshape(2 * p, 2) @ window.root[self.used].reshape(2 * m, 2).T  # symmetric roots
-        across = (across.reshape(p, 2, m, 2) * alike[:, None, :, None]).reshape(2 * p, 2 * m)
-        mean = (across @ self.weights).reshape(p, 2)
-        gain = (across @ self.inverse).reshape(p, 2, -1)
-        return mean, own - np.einsum("pam,pbm->pab", gain, across.reshape(p, 2, -1))
-
-
-def fit(window: Window, used: np.ndarray, error: Floats, noise: Floats) -> Fit:
-    """Measure the curve: `error` (M, 2) reported less known position of the used ones, `noise` (M, 2, 2)."""
-    m = len(used)
-    if not m:
-        return Fit(window, used, np.zeros((0, 0)), np.zeros((0, 0)), np.zeros(0), np.zeros(0))
-    if m == len(window.seens):
-        total = window.prior.copy()
-    else:
-        columns = _columns(used)
-        total = window.prior.take(columns, 0).take(columns, 1)
-    flat = total.reshape(-1)
-    for at, (a, b) in ((0, (0, 0)), (1, (0, 1)), (2 * m, (1, 0)), (2 * m + 1, (1, 1))):
-        flat[at :: 4 * m + 2] += noise[:, a, b]  # the blocks on the diagonal
-    inverse = np.asarray(np.linalg.inv(total), np.float64)
-    measured = error.reshape(-1)
-    return Fit(window, used, total, inverse, inverse @ measured, measured)
-
-
-def matrices(covariances: Sequence[tuple[float, float, float]]) -> Floats:
-    """(N, 2, 2) of N triples."""
-    return np.array(covariances, np.float64).reshape(-1, 3).take((0, 1, 1, 2), 1).reshape(-1, 2, 2)
-
-
-def blocks(square: Floats) -> Floats:
-    """(N, 2, 2) view of the blocks on the diagonal of a (2N, 2N)."""
-    n = len(square) // 2
-    return np.asarray(square.reshape(n, 2, n, 2).diagonal(axis1=0, axis2=2).transpose(2, 0, 1))
-
-
-def _columns(used: np.ndarray) -> np.ndarray:
-    return np.asarray((2 * used[:, None] + PAIR).reshape(-1))
+    def near(self, lat: float, lon: float) -> Bias:
+        """The bias at another point of the road: that at the nearest sighting, as far as it is still the same."""
+        window = self.window
+        east, north = (lon - window.lon0) * window.per_lon, (lat - window.lat0) * window.per_lat
+        nearest: i64 = 0
+        least = math.inf
+        for i in range(window.size):
+            away = length(east - window.east[i], north - window.north[i])
+            if away < least:
+                nearest, least = i, away
+        same = math.exp(-least / ALONG_M)
+        e, y, ee, en, nn = self.at(nearest)
+        wide = 2 * window.size
+        at = 2 * nearest * wide + 2 * nearest
+        kept, lost = same * same, 1.0 - same * same
+        prior = window.prior
+        return (
+            same * e,
+            same * y,
+            kept * ee + lost * prior[at],
+            kept * en + lost * prior[at + 1],
+            kept * nn + lost * prior[at + wide + 1],
+        )

@@ -138,7 +138,7 @@ class Docket:
             seen.record = fresh
             if record.heard.pop(seen.sighting.id, None) is not None:
                 fresh.heard[seen.sighting.id] = seen
-        fresh.passes = {s.sighting.pass_id for s in seens}
+        fresh.passes = {s.pass_id for s in seens}
         fresh.last_seens, record.last_seens = list(fresh.seens), list(record.seens)
         thing.records = [fresh]
         self._waiting.append(self._event(fresh, "split", cause, at, record.recipients if record.told else ()))
@@ -154,7 +154,7 @@ class Docket:
         self, thing: Thing, record: Record, piece: Episode, at: datetime, cause: str, held: Held, areas: int
     ) -> list[CaseEvent]:
         """Move a case to the state its belief asks for, and say what happened."""
-        fresh = {s.sighting.pass_id for s in record.seens} - record.passes
+        fresh = {s.pass_id for s in record.seens} - record.passes
         record.passes |= fresh
         if not record.learnt and (piece.doubted or _agreed(record)):
             record.learnt = True
@@ -267,7 +267,7 @@ class Docket:
     def case(self, record: Record) -> Case:
         """A snapshot of one case."""
         seens = record.seens or record.last_seens
-        best = max(seens, key=lambda s: (_has_picture(s), s.sighting.confidence))
+        best = max(seens, key=lambda s: (_has_picture(s), s.confidence))
         ee, en, nn = record.covariance
         return Case(
             id=record.id,
@@ -285,10 +285,10 @@ class Docket:
             first_seen_at=seens[0].sighting.seen_at,
             last_seen_at=seens[-1].sighting.seen_at,
             sightings=tuple(s.sighting.id for s in seens),
-            passes=len({s.sighting.pass_id for s in seens}),
+            passes=len({s.pass_id for s in seens}),
             owners=record.owners,
             alerts=tuple(record.alerts),
-            confidence=max(s.sighting.confidence for s in seens),
+            confidence=max(s.confidence for s in seens),
             evidence=best.sighting.evidence,
         )
 
@@ -306,24 +306,23 @@ def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
     A pass that saw the bin in order saw no disorder, however it looked; one that saw no bin at all did not see whether
     it overflows.
     """
-    by_pass = {
-        id: found
-        for id, seens in thing.passes.items()
-        if (found := [s for s in seens if s.sighting.matter is not None])
-    }
+    by_pass = {id: found for id, seens in thing.passes.items() if (found := [s for s in seens if not s.plain])}
     in_order = {id: seens for id, seens in thing.passes.items() if id not in by_pass}
     if len(in_order) >= PERMANENT:
-        looks = [
-            Look(min(s.sighting.seen_at for s in seens), id, None, IN_ORDER, True) for id, seens in in_order.items()
-        ]
+        looks = [_look(id, seens, None, IN_ORDER) for id, seens in in_order.items()]
     else:
         saw = {pass_of(id) for id in by_pass}
         looks = [look for id, look in thing.looks.items() if id not in saw]
     for id, seens in by_pass.items():
-        at = min(s.sighting.seen_at for s in seens)
-        looks.append(Look(at, id, max(_trusted(s) for s in seens), 1.0))
-    looks.sort(key=lambda look: (look.at, look.pass_id))
+        looks.append(_look(id, seens, max([_trusted(s) for s in seens]), 1.0))
+    looks.sort(key=_look_in_time)
     return looks, by_pass
+
+
+def _look(id: str, seens: list[Seen], seen: float | None, detectable: float) -> Look:
+    """A look that saw something: a disorder, or that there is none."""
+    first = min(seens, key=_in_time)
+    return Look(first.sighting.seen_at, id, seen, detectable, in_order=seen is None, time=first.at)
 
 
 def _mark(record: Record) -> None:
@@ -346,7 +345,7 @@ def _heir(record: Record) -> Record:
     for seen in record.heard.values() if record.told else record.last_seens:
         if seen.record is not None and seen.record is not record:
             heirs[seen.record.id] = seen.record
-            weight[seen.record.id] = weight.get(seen.record.id, 0.0) + seen.sighting.confidence
+            weight[seen.record.id] = weight.get(seen.record.id, 0.0) + seen.confidence
     return heirs[min(weight, key=lambda id: (-weight[id], heirs[id].number))]
 
 
@@ -360,7 +359,7 @@ def _home(record: Record) -> Thing | None:
     for seen in record.heard.values() if record.told else record.seens:
         if seen.thing is not None:
             things[seen.thing.number] = seen.thing
-            weight[seen.thing.number] = weight.get(seen.thing.number, 0.0) + seen.sighting.confidence
+            weight[seen.thing.number] = weight.get(seen.thing.number, 0.0) + seen.confidence
     return things[min(weight, key=lambda number: (-weight[number], number))] if weight else None
 
 
@@ -372,21 +371,25 @@ def _told_by(record: Record) -> str:
 
 def _trusted(seen: Seen) -> float:
     """A ghost lasts one frame: what a single frame says is believed less, however sure it claims to be."""
-    return min(seen.sighting.confidence, MOST_OF_ONE_FRAME) if seen.sighting.frames == 1 else seen.sighting.confidence
+    return min(seen.confidence, MOST_OF_ONE_FRAME) if seen.sighting.frames == 1 else seen.confidence
 
 
 def _agreed(record: Record) -> bool:
     """Whether another pass than the first saw it, and was rather sure."""
-    first = record.seens[0].sighting.pass_id
-    return any(s.sighting.pass_id != first and s.sighting.confidence >= 0.5 for s in record.seens)
+    first = record.seens[0].pass_id
+    return any(s.pass_id != first and s.confidence >= 0.5 for s in record.seens)
 
 
 def _kind(by_pass: dict[str, list[Seen]]) -> str:
     return next((seens[0].sighting.kind for seens in by_pass.values()), "")
 
 
-def _in_time(seen: Seen) -> tuple[datetime, str]:
-    return seen.sighting.seen_at, seen.sighting.id
+def _in_time(seen: Seen) -> tuple[float, str]:
+    return seen.at, seen.sighting.id
+
+
+def _look_in_time(look: Look) -> tuple[float, str]:
+    return look.time, look.pass_id
 
 
 def _has_picture(seen: Seen) -> bool:

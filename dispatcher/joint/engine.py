@@ -21,7 +21,7 @@ from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
 from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen
-from dispatcher.joint.thing import Located, Thing
+from dispatcher.joint.thing import Thing
 from dispatcher.joint.twins import undecided
 from dispatcher.joint.view import View
 from dispatcher.owner import owners
@@ -31,7 +31,7 @@ from vision.sighting import Covariance, Pass, Sighting
 
 LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
 AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
-UNKNOWN_BIAS_M = 3.0  # 1 sigma of a vehicle's position error when nothing it saw tells
+UNKNOWN_BIAS = (0.0, 0.0, 9.0, 0.0, 9.0)  # a vehicle's position error when nothing it saw tells: 1 sigma of 3 m
 TOLD_AT_LAST = 4  # runs that saw a thing, from which on it is told although it may be another one that was
 GONE = 0.0075  # chance that what is seen beside something that is gone is the same, come back
 BEFORE_S, AFTER_S = 3600.0, 6 * 3600.0  # a bin overflows so long before and after it was seen to
@@ -130,7 +130,8 @@ class Engine:
         return group if sighting.matter == filed else f"{sighting.matter or sighting.kind}"
 
     def _sight(self, sighting: Sighting) -> list[CaseEvent]:
-        seen = Seen.of(sighting, len(self._seen), self._key(sighting))
+        run = self._atlas.fleet.number(sighting.vehicle, sighting.seen_at.timestamp())
+        seen = Seen.of(sighting, len(self._seen), self._key(sighting), run)
         self._seen[sighting.id] = seen
         touched = self._atlas.place(seen)
         assert seen.thing is not None
@@ -147,7 +148,7 @@ class Engine:
     # One pass
 
     def _look(self, item: Pass) -> list[CaseEvent]:
-        view = View.of(item)
+        view = View(item)
         self._atlas.views.put(view)
         touched: dict[int, Thing] = {}
         for run in self._atlas.fleet.runs_between(view.vehicle, view.started, view.ended):
@@ -167,22 +168,15 @@ class Engine:
     def _miss(self, view: View, things: list[Thing]) -> list[Thing]:
         """What a pass looked at and did not report counts against the cases there. Returns the things that changed."""
         runs = self._atlas.fleet.runs_between(view.vehicle, view.started - AROUND_S, view.ended + AROUND_S)
-        bias = self._atlas.bias_near(runs, [(thing.lat, thing.lon) for thing in things])
-        kinds = [_kind(thing) for thing in things]
-        recalls = [view.recall.get(kind, 0.0) for kind in kinds]
-        asked = [n for n, recall in enumerate(recalls) if recall >= LEAST_DETECTABLE]
-        spots: list[Located] = []
-        for n in asked:
-            thing, east, north, (ee, en, nn) = things[n], 0.0, 0.0, (UNKNOWN_BIAS_M**2, 0.0, UNKNOWN_BIAS_M**2)
-            if bias is not None:
-                east, north = bias[0][n].tolist()
-                (ee, en), (_, nn) = bias[1][n].tolist()
-            a, b, c = thing.covariance
-            spot = thing.lat + north / thing.per_lat, thing.lon + east / thing.per_lon
-            spots.append((*spot, (ee + a, en + b, nn + c)))
         changed = []
-        for n, looked in zip(asked, view.looked(spots), strict=True):
-            thing, detectable = things[n], recalls[n] * looked
+        for thing in things:
+            recall = view.recall.get(_kind(thing), 0.0)
+            if recall < LEAST_DETECTABLE:
+                continue
+            east, north, ee, en, nn = self._atlas.bias_near(runs, thing.lat, thing.lon) or UNKNOWN_BIAS
+            a, b, c = thing.covariance
+            lat, lon = thing.lat + north / thing.per_lat, thing.lon + east / thing.per_lon
+            detectable = recall * view.looked(lat, lon, (ee + a, en + b, nn + c))
             if detectable < LEAST_DETECTABLE:
                 continue
             thing.expected += detectable

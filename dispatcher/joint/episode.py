@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from dispatcher.joint.absence import Habit, Return, came_back
-from dispatcher.joint.belief import Belief, Look, alarm, bounded
+from dispatcher.joint.belief import UNTOLD, Belief, Look, alarm, bounded
 from dispatcher.joint.manner import Manners, Suspicion
 
 OPENS_AT = 0.90  # belief from which a case is opened and told
@@ -74,7 +74,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
             now.doubted = False
         assert belief is not None
         if now.looks:
-            belief.pass_by(look.at - now.looks[-1].at, kind)
+            belief.pass_by(look.time - now.looks[-1].time, kind)
             if look.seen is not None and now.opened_at is not None and not stayed and clean >= CLEAN_ENOUGH:
                 now.closed_at = max(other.at for other in now.looks if other.seen is None)  # it had gone by then
                 now = Episode([], 0.0)
@@ -107,15 +107,15 @@ class _Evidence:
     def __init__(self, kind: str, suspicion: Suspicion) -> None:
         self._kind, self._suspicion = kind, suspicion
         self._habit, self._since = Habit(), Return(kind)
-        self._at: datetime | None = None
+        self._at = UNTOLD
 
     def weigh(self, look: Look, now: Episode | None, belief: Belief | None) -> tuple[Look, bool]:
         """A look as far as the place shows what is there; and, if it surely saw the thing, whether that had stayed."""
-        if self._at is not None:
-            self._since.pass_by(look.at - self._at)
-        self._at, stayed = look.at, True
+        if self._at != UNTOLD:
+            self._since.pass_by(look.time - self._at)
+        self._at, stayed = look.time, True
         if look.seen is None and not look.in_order:
-            claimed, look = look.detectable, replace(look, detectable=look.detectable * self._habit.share)
+            claimed, look = look.detectable, look.claiming(look.detectable * self._habit.share)
             self._habit.missed(claimed)
             self._suspicion.missed(look.detectable)
         surely = look.seen is not None and (now is None or look.seen >= SURELY)

@@ -5,19 +5,30 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 
 from dispatcher.joint.bias import Fit
-from dispatcher.joint.seen import RUN_S, Seen
+from dispatcher.joint.seen import Seen
 
+RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length, its runs
 BESIDE_S = 150.0  # sightings farther apart in time are not worked on together
 MOST = 12  # sightings worked on together
 
-Run = tuple[str, int]
-
 
 class Fleet:
+    """Runs go by number, in the order in which they were first heard of."""
+
     def __init__(self) -> None:
         self._tracks: dict[str, list[Seen]] = {}
-        self.fits: dict[Run, Fit] = {}
-        self.stale: set[Run] = set()  # runs with sightings since they were last worked out
+        self._numbers: dict[tuple[str, int], int] = {}
+        self._runs: list[tuple[str, int]] = []  # vehicle, and piece of its time
+        self.fits: dict[int, Fit] = {}
+        self.stale: set[int] = set()  # runs with sightings since they were last worked out
+
+    def number(self, vehicle: str, at: float) -> int:
+        """The run that a vehicle was on at a time (seconds since 1970)."""
+        run = vehicle, int(at // RUN_S)
+        number = self._numbers.setdefault(run, len(self._runs))
+        if number == len(self._runs):
+            self._runs.append(run)
+        return number
 
     def add(self, seen: Seen) -> None:
         track = self._tracks.setdefault(seen.sighting.vehicle, [])
@@ -40,20 +51,20 @@ class Fleet:
                 high += 1
         return track[low : high + 1]
 
-    def run(self, run: Run, margin_s: float = 0.0) -> list[Seen]:
+    def run(self, run: int, margin_s: float = 0.0) -> list[Seen]:
         """The sightings of a run and so many seconds before and after it."""
-        vehicle, piece = run
+        vehicle, piece = self._runs[run]
         track = self._tracks.get(vehicle, [])
-        low = bisect_left(track, piece * RUN_S - margin_s, key=lambda s: s.at)
-        high = bisect_left(track, (piece + 1) * RUN_S + margin_s, key=lambda s: s.at)
+        low = bisect_left(track, piece * RUN_S - margin_s, key=_at)
+        high = bisect_left(track, (piece + 1) * RUN_S + margin_s, key=_at)
         return track[low:high]
 
-    def runs_between(self, vehicle: str, started: float, ended: float) -> list[Run]:
+    def runs_between(self, vehicle: str, started: float, ended: float) -> list[int]:
         """The runs of a vehicle in which it saw something, in order. A pass may claim to last for years."""
         track = self._tracks.get(vehicle, [])
         low = bisect_left(track, started // RUN_S * RUN_S, key=_at)
         high = bisect_left(track, (ended // RUN_S + 1) * RUN_S, lo=low, key=_at)
-        return list(dict.fromkeys(seen.run for seen in track[low:high]))
+        return list(dict.fromkeys([seen.run for seen in track[low:high]]))
 
 
 def _at(seen: Seen) -> float:

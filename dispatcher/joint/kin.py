@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from dispatcher.joint.associate import BANK_M, FLOOR_M
+from dispatcher.joint.associate import BANK_M, FLOOR_M2
 from dispatcher.joint.map import Map
-from dispatcher.joint.seen import Seen
+from dispatcher.joint.seen import Seen, length
 from dispatcher.joint.thing import Thing
 from dispatcher.joint.twins import LOG_ANOTHER, ONE_OF_TWO, sameness, summed, told_apart, widest
 
@@ -58,7 +58,7 @@ class Kin(Map):
 
     def _halve(self, thing: Thing, touched: dict[int, Thing]) -> None:
         """Make two things of one that passes keep seeing twice, apart; or, of a disorder, in two places by turns."""
-        if thing.stamp == thing.halved or any(seen.pinned for seen in thing.seens):
+        if thing.stamp == thing.halved or thing.pinned:
             return
         thing.halved = thing.stamp
         told_twice = sum(map(len, thing.passes.values())) > len(thing.passes) + 1
@@ -92,32 +92,15 @@ class Kin(Map):
 
     def _succeed(self, thing: Thing, touched: dict[int, Thing]) -> None:
         """Make two things of one that moved: a disorder went, and another one came close by."""
-        if thing.plain or any(seen.pinned for seen in thing.seens):
+        if thing.plain or thing.pinned:
             return
-        runs = sorted(thing.runs.values(), key=lambda seens: (min(s.at for s in seens), seens[0].number))
-        if len(runs) < 2:
+        if len(thing.runs) < 2:
             return
-        surest = [min(seens, key=lambda s: s.covariance[0] + s.covariance[2]) for seens in runs]
-        weight = np.array([2.0 / (s.covariance[0] + s.covariance[2]) for s in surest])
-        spots = np.array([thing.offset(s.lat, s.lon) for s in surest])
-        before, moments = np.cumsum(weight)[:-1], np.cumsum(weight[:, None] * spots, axis=0)
-        after = weight.sum() - before
-        step = (moments[-1] - moments[:-1]) / after[:, None] - moments[:-1] / before[:, None]
-        apart = np.hypot(step[:, 0], step[:, 1])
-        variance = 1.0 / before + 1.0 / after + FLOOR_M**2
-        chi2 = apart**2 / variance
-        gone = np.zeros(len(apart), np.bool_)  # it was verified gone just then: what came may be another one
-        for record in thing.records:
-            if record.closed_at is not None and len(thing.records) > 1:
-                later = [n for n, seen in enumerate(surest) if seen.at > record.closed_at.timestamp()]
-                if later and later[0] > 0:
-                    gone[later[0] - 1] = True
-        another = chi2 / 2 + np.log(2 * math.pi * variance) + LOG_ANOTHER
-        moved = (chi2 >= SUCCEEDED) & (len(runs) >= 4) & (apart >= SUCCEEDED_M)
-        elsewhere = gone & (another > ELSEWHERE) & (apart >= BANK_M)
-        if not (moved | elsewhere).any():
+        runs = sorted(thing.runs.values(), key=_begun)
+        surest = [min(seens, key=_spread) for seens in runs]
+        cut = _moved_after(thing, surest)
+        if cut < 0:
             return
-        cut = int(np.argmax(np.where(moved | elsewhere, chi2, 0.0)))
         other = self._new(surest[cut + 1])
         for seen in [seen for seens in runs[cut + 1 :] for seen in seens]:
             thing.remove(seen)
@@ -134,6 +117,49 @@ class Kin(Map):
             if gain > SAME and (best is None or (-gain, other.number) < best[:2]):
                 best = (-gain, other.number, other)
         return None if best is None else best[2]
+
+
+def _begun(seens: list[Seen]) -> tuple[float, int]:
+    first = math.inf
+    for seen in seens:
+        first = min(first, seen.at)
+    return first, seens[0].number
+
+
+def _spread(seen: Seen) -> float:
+    return seen.covariance[0] + seen.covariance[2]
+
+
+def _moved_after(thing: Thing, surest: list[Seen]) -> int:
+    """The last sighting, one of each run in order of time, before a disorder was another one; -1 when it is one."""
+    gone: set[int] = set()  # it was verified gone just then: what came may be another one
+    if len(thing.records) > 1:
+        for record in thing.records:
+            closed = math.inf if record.closed_at is None else record.closed_at.timestamp()
+            for n, seen in enumerate(surest):
+                if seen.at > closed:
+                    gone.add(n - 1)
+                    break
+    after, east, north = 0.0, 0.0, 0.0
+    for seen in surest:
+        weight = 2.0 / _spread(seen)
+        e, y = thing.offset(seen.lat, seen.lon)
+        after, east, north = after + weight, east + weight * e, north + weight * y
+    before, past_east, past_north, cut, most = 0.0, 0.0, 0.0, -1, -1.0
+    for n in range(len(surest) - 1):
+        seen = surest[n]
+        weight = 2.0 / _spread(seen)
+        e, y = thing.offset(seen.lat, seen.lon)
+        before, past_east, past_north = before + weight, past_east + weight * e, past_north + weight * y
+        after, east, north = after - weight, east - weight * e, north - weight * y
+        apart = length(east / after - past_east / before, north / after - past_north / before)
+        variance = 1.0 / before + 1.0 / after + FLOOR_M2
+        chi2 = apart * apart / variance
+        moved = chi2 >= SUCCEEDED and len(surest) >= 4 and apart >= SUCCEEDED_M
+        another = chi2 / 2 + math.log(2 * math.pi * variance) + LOG_ANOTHER
+        if chi2 > most and (moved or (n in gone and another > ELSEWHERE and apart >= BANK_M)):
+            cut, most = n, chi2
+    return cut
 
 
 def _by_pairs(thing: Thing, pairs: list[tuple[Seen, Seen]]) -> list[Seen]:
@@ -157,7 +183,7 @@ def _by_turns(thing: Thing, pairs: list[tuple[Seen, Seen]], two_at_once: float) 
     """
     seens = thing.seens
     spots = np.array([thing.offset(seen.lat, seen.lon) for seen in seens])
-    variance = np.array([(s.covariance[0] + s.covariance[2]) / 2 + FLOOR_M**2 for s in seens])
+    variance = np.array([(s.covariance[0] + s.covariance[2]) / 2 + FLOOR_M2 for s in seens])
     weight = 1.0 / variance
     middle = weight @ spots / weight.sum()
     around = spots - middle

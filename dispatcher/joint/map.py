@@ -6,9 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-
-import numpy as np
+from collections.abc import Iterable
 
 from dispatcher.joint.associate import (
     FARTHEST_M,
@@ -18,9 +16,10 @@ from dispatcher.joint.associate import (
     OBJECT_GHOSTS_PER_M2,
     UNKNOWN_PER_M2,
 )
-from dispatcher.joint.fleet import Fleet, Run
+from dispatcher.joint.bias import Bias
+from dispatcher.joint.fleet import Fleet
 from dispatcher.joint.grid import Grid
-from dispatcher.joint.seen import Seen, pass_of, plus
+from dispatcher.joint.seen import Seen, plus
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import UNTIED, undecided
 from dispatcher.joint.view import Views
@@ -68,17 +67,17 @@ class Map:
 
     def _fresh(self, seen: Seen) -> float:
         """Log density of things that nobody knows yet."""
-        c = min(max(seen.sighting.confidence, 0.02), 0.98)
-        ghosts = (OBJECT_GHOSTS_PER_M2 if seen.sighting.matter is None else GHOSTS_PER_M2) * (1 - c) / c
+        c = min(max(seen.confidence, 0.02), 0.98)
+        ghosts = (OBJECT_GHOSTS_PER_M2 if seen.plain else GHOSTS_PER_M2) * (1 - c) / c
         new = NEW_PER_M2
-        if seen.sighting.matter is None or seen.key in self.standing:  # a bin, in order or not, stands there for ever
-            looked = self.views.count(seen.sighting.lat, seen.sighting.lon)
+        if seen.plain or seen.key in self.standing:  # a bin, in order or not, stands there for ever
+            looked = self.views.count(*seen.reported)
             unknown = UNKNOWN_PER_M2 * 0.5 ** min(looked, 20)
-            new = (NEW_PER_M2 if seen.sighting.matter is None else NEW_BIN_PER_M2) + unknown
+            new = (NEW_PER_M2 if seen.plain else NEW_BIN_PER_M2) + unknown
         return math.log(new + ghosts)
 
-    def _near(self, seen: Seen, reach_m: float) -> Sequence[Thing]:
-        return self._grid.near(seen.key, seen.sighting.lat, seen.sighting.lon, reach_m)
+    def _near(self, seen: Seen, reach_m: float) -> list[Thing]:
+        return self._grid.near(seen.key, seen.reported[0], seen.reported[1], reach_m)
 
     def surveyed(self, thing: Thing) -> Located:
         """Where a thing is on the ground.
@@ -89,8 +88,7 @@ class Map:
         """
         weight = east = north = most = 0.0
         for other in self._all.near("", thing.lat, thing.lon, DRIFTS_M):
-            apart = math.hypot(*thing.offset(other.lat, other.lon))
-            near = math.exp(-apart / DRIFTS_M)
+            near = math.exp(-thing.distance_m(other) / DRIFTS_M)
             w, e, n = other.drift
             weight, east, north = weight + near * w, east + near * e, north + near * n
             most = max(most, near * w)
@@ -104,15 +102,15 @@ class Map:
         return sorted(self._all.within("", squares), key=lambda thing: thing.number)
 
     @staticmethod
-    def _held(seen: Seen, reach_m: float) -> Sequence[Thing]:
-        return () if seen.thing is None else (seen.thing,)
+    def _held(seen: Seen, reach_m: float) -> list[Thing]:
+        return [] if seen.thing is None else [seen.thing]
 
     def _heads(self, seens: Iterable[Seen], new: Seen | None = None) -> list[Seen]:
         """One sighting of each bank, the first."""
         out = []
         for seen in seens:
-            mates = () if seen.thing is None else seen.thing.passes.get(seen.look, ())
-            if seen is new or not mates or mates[0] is seen:
+            mates = None if seen.thing is None else seen.thing.passes.get(seen.look)
+            if seen is new or mates is None or mates[0] is seen:
                 out.append(seen)
         return out
 
@@ -125,25 +123,19 @@ class Map:
 
     def doubtful(self, thing: Thing, pass_id: str) -> bool:
         """True when a pass did not see a thing, but something close to it that may be the same."""
-        return any(
-            any(pass_of(look) == pass_id for look in other.passes) and undecided(thing, other)
-            for other in self._grid.near(thing.key, thing.lat, thing.lon, SUSPECT_M)
-            if other is not thing
-        )
+        for other in self._grid.near(thing.key, thing.lat, thing.lon, SUSPECT_M):
+            if other is not thing and other.seen_in(pass_id) and undecided(thing, other):
+                return True
+        return False
 
-    def bias_near(self, runs: Sequence[Run], spots: list[tuple[float, float]]) -> tuple[np.ndarray, np.ndarray] | None:
-        """Bias (P, 2) and covariance (P, 2, 2) at points, by the runs' last estimates; None when there are none."""
-        fits = [self.fleet.fits[run] for run in runs if run in self.fleet.fits]
-        if not fits or not spots:
-            return None
-        means, spreads = [], []
-        for curve in fits:
-            window = curve.window
-            enu = np.array([window.offset(lat, lon) for lat, lon in spots])
-            mean, spread = curve.near(enu)
-            means.append(mean)
-            spreads.append(spread)
-        size = np.array([s[:, 0, 0] + s[:, 1, 1] for s in spreads])
-        best = np.argmin(size, axis=0)
-        at = np.arange(len(spots))
-        return np.array(means)[best, at], np.array(spreads)[best, at]
+    def bias_near(self, runs: list[int], lat: float, lon: float) -> Bias | None:
+        """Bias at a point, by the runs' last estimates, whichever is surest; None when there are none."""
+        best: Bias | None = None
+        least = math.inf
+        for run in runs:
+            curve = self.fleet.fits.get(run)
+            if curve is not None:
+                found = curve.near(lat, lon)
+                if found[2] + found[4] < least:
+                    best, least = found, found[2] + found[4]
+        return best

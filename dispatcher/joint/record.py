@@ -49,4 +49,4 @@ class Record:
     @property
     def recipients(self) -> tuple[str, ...]:
         """Who has heard of it, each once, in the order they heard."""
-        return tuple(dict.fromkeys(alert.recipient for alert in self.alerts))
+        return tuple(dict.fromkeys([alert.recipient for alert in self.alerts]))

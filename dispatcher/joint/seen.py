@@ -17,7 +17,6 @@ MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wan
 ODDS_OF = (0.02, 0.95)  # between which a confidence counts
 LOOK_S = 120.0  # what one pass tells of one thing within so long, it saw in driving by once
 AT = "@"
-RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length
 
 
 @dataclass(slots=True, eq=False)
@@ -31,8 +30,13 @@ class Seen:
     root: Covariance
     key: str  # identity group: only things of one key can be one thing
     look: str  # its pass, and when: a vehicle that turns comes by twice in one pass
-    run: tuple[str, int]  # vehicle and piece of its time
+    run: int  # its vehicle's, at that time; see Fleet
     odds: float  # log, of its being of anything: its confidence
+    confidence: float
+    plain: bool  # of something in order
+    pass_id: str
+    reported: tuple[float, float]  # degrees, and as far as that is claimed to be off:
+    claimed: Covariance
     thing: Thing | None = None
     record: Record | None = None
     pinned: bool = False  # a person said what it is of
@@ -43,16 +47,30 @@ class Seen:
     covariance: Covariance = (0.0, 0.0, 0.0)
 
     @classmethod
-    def of(cls, sighting: Sighting, number: int, key: str) -> Seen:
+    def of(cls, sighting: Sighting, number: int, key: str, run: int) -> Seen:
         at = sighting.seen_at.timestamp()
         shared = clipped(sighting.shared_covariance_m2, 0.0)
         own = clipped(minus(sighting.covariance_m2, shared), 0.0)
-        more = OWN_MORE_M**2 + MISJUDGED**2 * (shared[0] + shared[2]) / 2
+        more = OWN_MORE_M * OWN_MORE_M + MISJUDGED * MISJUDGED * (shared[0] + shared[2]) / 2
         own = plus(own, (more, 0.0, more))
-        run = (sighting.vehicle, int(at // RUN_S))
         p = min(max(sighting.confidence, ODDS_OF[0]), ODDS_OF[1])
         look = f"{sighting.pass_id}{AT}{int(at // LOOK_S)}"
-        seen = cls(sighting, number, at, own, root(shared), key, look, run, math.log(p / (1.0 - p)))
+        seen = cls(
+            sighting=sighting,
+            number=number,
+            at=at,
+            own=own,
+            root=root(shared),
+            key=key,
+            look=look,
+            run=run,
+            odds=math.log(p / (1.0 - p)),
+            confidence=sighting.confidence,
+            plain=sighting.matter is None,
+            pass_id=sighting.pass_id,
+            reported=(sighting.lat, sighting.lon),
+            claimed=sighting.covariance_m2,
+        )
         seen.lat, seen.lon, seen.covariance = sighting.lat, sighting.lon, plus(own, shared)
         return seen
 
@@ -78,7 +96,7 @@ def inverse(a: Covariance) -> Covariance:
 def clipped(a: Covariance, least: float) -> Covariance:
     """The nearest covariance whose variances, along its own axes, are at least so much."""
     ee, en, nn = a
-    middle, half = (ee + nn) / 2, math.hypot((ee - nn) / 2, en)
+    middle, half = (ee + nn) / 2, length((ee - nn) / 2, en)
     low, high = middle - half, middle + half
     if low >= least:
         return a
@@ -95,6 +113,11 @@ def root(a: Covariance) -> Covariance:
     s = math.sqrt(max(a[0] * a[2] - a[1] * a[1], 0.0))
     t = math.sqrt(max(a[0] + a[2] + 2 * s, 0.0))
     return (0.0, 0.0, 0.0) if t == 0.0 else ((a[0] + s) / t, a[1] / t, (a[2] + s) / t)
+
+
+def length(east: float, north: float) -> float:
+    """Metres."""
+    return math.sqrt(east * east + north * north)
 
 
 def log_density(east: float, north: float, a: Covariance) -> float:

@@ -8,7 +8,7 @@ from itertools import islice
 
 from dispatcher.joint.belief import Look
 from dispatcher.joint.record import Record
-from dispatcher.joint.seen import Seen, inverse, minus, plus
+from dispatcher.joint.seen import Seen, inverse, length, minus, plus
 from ingest.geo import m_per_deg
 from vision.sighting import Covariance
 
@@ -33,9 +33,17 @@ class Kinship:
 
 
 Located = tuple[float, float, Covariance]
-Message = tuple[Covariance, float, float]  # information matrix; information vector in metres about the thing's origin
-
 Offset = tuple[float, float, float]  # weight in 1/m², and weight times metres east and north
+
+
+@dataclass(slots=True)
+class Message:
+    """What one run says of where a thing is."""
+
+    information: Covariance
+    east: float  # information vector, in metres about the thing's origin
+    north: float
+    error: Offset  # of the run's positions, as estimated
 
 
 @dataclass(slots=True, eq=False)
@@ -51,14 +59,13 @@ class Thing:
     per_lon: float
     lat: float
     lon: float
-    runs: dict[tuple[str, int], list[Seen]] = field(default_factory=dict)
-    messages: dict[tuple[str, int], Message] = field(default_factory=dict)
+    runs: dict[int, list[Seen]] = field(default_factory=dict)
+    messages: dict[int, Message] = field(default_factory=dict)
     information: Covariance = (0.0, 0.0, 0.0)
     east: float = 0.0  # information vector
     north: float = 0.0
     covariance: Covariance = (0.0, 0.0, 0.0)
-    errors: dict[tuple[str, int], Offset] = field(default_factory=dict)  # of its runs' positions, as estimated
-    drift: Offset = (0.0, 0.0, 0.0)  # their sum
+    drift: Offset = (0.0, 0.0, 0.0)  # sum of its runs' errors
     passes: dict[str, list[Seen]] = field(default_factory=dict)
     looks: dict[str, Look] = field(default_factory=dict)  # misses, by pass
     records: list[Record] = field(default_factory=list)  # in order of time
@@ -83,7 +90,7 @@ class Thing:
 
     def add(self, seen: Seen) -> None:
         seen.thing = self
-        self.plain += seen.sighting.matter is None
+        self.plain += seen.plain
         self.runs.setdefault(seen.run, []).append(seen)
         mates = self.passes.setdefault(seen.look, [])
         self.odds -= _odds(mates)
@@ -98,80 +105,87 @@ class Thing:
         self.kinship.clear()
         doubt = 1.0
         for seens in islice(self.passes.values(), SURE):
-            doubt *= 1.0 - min(0.95, max(s.sighting.confidence for s in seens))
+            surest = 0.0
+            for seen in seens:
+                surest = max(surest, seen.confidence)
+            doubt *= 1.0 - min(0.95, surest)
         self.believed = max(LEAST_THERE, 1.0 - doubt)
 
     def remove(self, seen: Seen) -> None:
         seen.thing = None
-        self.plain -= seen.sighting.matter is None
+        self.plain -= seen.plain
         mates = self.passes[seen.look]
-        self.odds += _odds([other for other in mates if other is not seen]) - _odds(mates)
-        for index, key in ((self.runs, seen.run), (self.passes, seen.look)):
-            left = [other for other in index[key] if other is not seen]  # type: ignore[index]  # two kinds of key
-            if left:
-                index[key] = left  # type: ignore[index]
-            else:
-                del index[key]  # type: ignore[arg-type]
+        left = [other for other in mates if other is not seen]
+        self.odds += _odds(left) - _odds(mates)
+        if left:
+            self.passes[seen.look] = left
+        else:
+            del self.passes[seen.look]
+        left = [other for other in self.runs[seen.run] if other is not seen]
+        if left:
+            self.runs[seen.run] = left
+        else:
+            del self.runs[seen.run]
         self._weigh()
         self.update(seen.run)
 
-    def update(self, run: tuple[str, int]) -> None:
+    def update(self, run: int) -> None:
         """Take in what the sightings of one run now say of the position."""
         before = self.messages.pop(run, None)
         if before is not None:
-            self.information = minus(self.information, before[0])
-            self.east, self.north = self.east - before[1], self.north - before[2]
-            self.drift = minus(self.drift, self.errors.pop(run))
+            self.information = minus(self.information, before.information)
+            self.east, self.north = self.east - before.east, self.north - before.north
+            self.drift = minus(self.drift, before.error)
         seens = self.runs.get(run)
-        if seens:
+        if seens is not None:
             message = self._message(seens)
             self.messages[run] = message
-            self.errors[run] = self._error(seens)
-            self.drift = plus(self.drift, self.errors[run])
-            self.information = plus(self.information, message[0])
-            self.east, self.north = self.east + message[1], self.north + message[2]
+            self.drift = plus(self.drift, message.error)
+            self.information = plus(self.information, message.information)
+            self.east, self.north = self.east + message.east, self.north + message.north
         if self.messages:
-            located = self._solved(self.information, self.east, self.north)
-            assert located is not None  # every message knows something
-            self.lat, self.lon, self.covariance = located
+            self.lat, self.lon, self.covariance = self._solved(self.information, self.east, self.north)
 
-    def without(self, run: tuple[str, int]) -> Located | None:
-        """Where the other runs say it is; None when there are none."""
+    def known_without(self, run: int) -> bool:
+        """Whether other runs than one say where it is."""
+        message = self.messages.get(run)
+        if message is None:
+            return True
+        return len(self.messages) > 1 and _solvable(minus(self.information, message.information))
+
+    def without(self, run: int) -> Located:
+        """Where the other runs say it is, if there are any."""
         message = self.messages.get(run)
         if message is None:
             return self.lat, self.lon, self.covariance
-        if len(self.messages) == 1:
-            return None
-        return self._solved(minus(self.information, message[0]), self.east - message[1], self.north - message[2])
+        information = minus(self.information, message.information)
+        return self._solved(information, self.east - message.east, self.north - message.north)
 
     def _message(self, seens: list[Seen]) -> Message:
-        """The middle of a run's sightings, no surer than the surest of them: they share their vehicle's error."""
-        surest = min((s.covariance for s in seens), key=lambda c: c[0] + c[2])
-        information = inverse(surest)
-        n = len(seens)
-        east = sum(s.lon - self.lon0 for s in seens) / n * self.per_lon
-        north = sum(s.lat - self.lat0 for s in seens) / n * self.per_lat
-        ee, en, nn = information
-        return information, ee * east + en * north, en * east + nn * north
+        """The middle of a run's sightings, no surer than the surest of them: they share their vehicle's error.
 
-    def _error(self, seens: list[Seen]) -> Offset:
-        """What a run's position error was here, weighed by how surely it is none on average."""
+        Its error is weighed by how surely it is none on average.
+        """
+        surest = seens[0].covariance
+        lat, lon, off_lat, off_lon = 0.0, 0.0, 0.0, 0.0
+        for seen in seens:
+            if seen.covariance[0] + seen.covariance[2] < surest[0] + surest[2]:
+                surest = seen.covariance
+            lat, lon = lat + (seen.lat - self.lat0), lon + (seen.lon - self.lon0)
+            off_lat, off_lon = off_lat + (seen.reported[0] - seen.lat), off_lon + (seen.reported[1] - seen.lon)
         n = len(seens)
+        ee, en, nn = inverse(surest)
+        east, north = lon / n * self.per_lon, lat / n * self.per_lat
         a, b, c = seens[0].root
         weight = 1.0 / ((a * a + 2 * b * b + c * c) / 2 + 0.5)
-        east = sum(s.sighting.lon - s.lon for s in seens) / n * self.per_lon
-        north = sum(s.sighting.lat - s.lat for s in seens) / n * self.per_lat
-        return weight, weight * east, weight * north
+        error = weight, weight * (off_lon / n * self.per_lon), weight * (off_lat / n * self.per_lat)
+        return Message((ee, en, nn), ee * east + en * north, en * east + nn * north, error)
 
-    def _solved(self, information: Covariance, east: float, north: float) -> Located | None:
-        ee, en, nn = information
-        det = ee * nn - en * en
-        if ee < LEAST_INFORMATION or nn < LEAST_INFORMATION or det < LEAST_INFORMATION**2:
-            return None
-        a, b, c = nn / det, -en / det, ee / det
+    def _solved(self, information: Covariance, east: float, north: float) -> Located:
+        a, b, c = inverse(information)
         lat = self.lat0 + (b * east + c * north) / self.per_lat
         lon = self.lon0 + (a * east + b * north) / self.per_lon
-        floor = POSITION_FLOOR_M**2
+        floor = POSITION_FLOOR_M * POSITION_FLOOR_M
         return lat, lon, (a + floor, b, c + floor)
 
     def offset(self, lat: float, lon: float) -> tuple[float, float]:
@@ -179,7 +193,8 @@ class Thing:
         return (lon - self.lon) * self.per_lon, (lat - self.lat) * self.per_lat
 
     def distance_m(self, other: Thing) -> float:
-        return math.hypot(*self.offset(other.lat, other.lon))
+        east, north = self.offset(other.lat, other.lon)
+        return length(east, north)
 
     def prior(self, at: float) -> float:
         """Log chance that a pass that looked at it at some time reported it, beside what its kind promises.
@@ -187,13 +202,33 @@ class Thing:
         What is gone by now was there while passes saw it.
         """
         often = min(1.0, (len(self.passes) + 0.5) / (self.expected + 0.5))
-        there = 1.0 if any(first <= at <= last for first, last in self.stood) else self.there
+        there = self.there
+        for first, last in self.stood:
+            if first <= at <= last:
+                there = 1.0
         return math.log(max(LEAST_THERE, there * self.believed * often))
 
     def as_reported(self, at: float, *, disordered: bool) -> float:
         """Log chance that what is reported of a bin at some time, in order or not, is what it is like then."""
-        p = max((p for start, end, p in self.disorders if start <= at <= end), default=SELDOM)
+        p = 0.0
+        for start, end, likely in self.disorders:
+            if start <= at <= end:
+                p = max(p, likely)
+        p = p or SELDOM
         return math.log(p if disordered else 1.0 - p)
+
+    def seen_in(self, pass_id: str) -> bool:
+        """Whether a pass saw it."""
+        return any(seens[0].pass_id == pass_id for seens in self.passes.values())
+
+    @property
+    def pinned(self) -> bool:
+        """Whether a person said of some sighting of it what it is of."""
+        for seens in self.runs.values():
+            for seen in seens:
+                if seen.pinned:
+                    return True
+        return False
 
     @property
     def likely(self) -> float:
@@ -203,13 +238,25 @@ class Thing:
     @property
     def disordered(self) -> bool:
         """True when some sighting of it is of a disorder."""
-        return sum(map(len, self.passes.values())) > self.plain
+        return sum([len(seens) for seens in self.passes.values()]) > self.plain
 
     @property
     def seens(self) -> list[Seen]:
-        return [seen for seens in self.runs.values() for seen in seens]
+        out: list[Seen] = []
+        for seens in self.runs.values():
+            out += seens
+        return out
 
 
 def _odds(seens: list[Seen]) -> float:
     """Log odds of a permanent thing by what one pass saw of it."""
-    return max((seen.odds for seen in seens), default=0.0)
+    most = -math.inf
+    for seen in seens:
+        most = max(most, seen.odds)
+    return most if seens else 0.0
+
+
+def _solvable(information: Covariance) -> bool:
+    ee, en, nn = information
+    det = ee * nn - en * en
+    return min(ee, nn) >= LEAST_INFORMATION and det >= LEAST_INFORMATION * LEAST_INFORMATION

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, LOG_NEIGHBOUR, apart, apart_m, relative
-from dispatcher.joint.seen import Seen, log_density, mahalanobis2, plus
+from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, FLOOR_M2, LOG_NEIGHBOUR, apart, apart_m, relative
+from dispatcher.joint.seen import Seen, length, log_density, mahalanobis2, plus
 from dispatcher.joint.thing import CREDIBLE, Kinship, Thing
 from vision.sighting import Covariance
 
@@ -33,10 +33,10 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
     if (a.apart or b.apart) and (a.id in b.apart or b.id in a.apart):
         return -math.inf
     east, north = a.offset(b.lat, b.lon)
-    if math.hypot(east, north) > FARTHEST_M:
+    if east * east + north * north > FARTHEST_M * FARTHEST_M:
         return -math.inf
     covariance = plus(a.covariance, b.covariance)
-    most = log_density(east, north, _wider(covariance, TWICE_M**2 + astray)) - LOG_NEIGHBOUR + ONE_AT_MOST
+    most = log_density(east, north, _wider(covariance, TWICE_M * TWICE_M + astray)) - LOG_NEIGHBOUR + ONE_AT_MOST
     if most < DECIDED_APART:
         return most
     kin = kinship(a, b)
@@ -55,8 +55,8 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
         if _gone_before(a, b) or _gone_before(b, a):
             alone, common = 0.0, LOG_ANOTHER
         told_twice = kin.overlap or kin.together  # by how much one is off is the less, the more runs saw both copies
-        loose = math.hypot(FLOOR_M, TWICE_M / math.sqrt(min(len(a.runs), len(b.runs)))) if told_twice else FLOOR_M
-    likely = log_density(east, north, _wider(covariance, loose**2 + astray))
+        loose = length(FLOOR_M, TWICE_M / math.sqrt(min(len(a.runs), len(b.runs)))) if told_twice else FLOOR_M
+    likely = log_density(east, north, _wider(covariance, loose * loose + astray))
     if kin.shared is not None:
         likely = min(likely, kin.shared)
     other, surer = (a.believed, b.believed) if a.believed <= b.believed else (b.believed, a.believed)
@@ -66,9 +66,18 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
 
 def _gone_before(a: Thing, b: Thing) -> bool:
     """True when a disorder was verified gone before another was first seen: it came back, or something else came."""
-    first = min(seens[0].at for seens in b.passes.values())
-    mine = [r for r in a.records if any(seen.thing is a for seen in r.seens)]  # not what was just cut off it
-    return bool(mine) and all(r.closed_at is not None and r.closed_at.timestamp() <= first for r in mine)
+    first = math.inf
+    for seens in b.passes.values():
+        first = min(first, seens[0].at)
+    gone = False
+    for record in a.records:
+        for seen in record.seens:
+            if seen.thing is a:  # not what was just cut off it
+                if record.closed_at is None or record.closed_at.timestamp() > first:
+                    return False
+                gone = True
+                break
+    return gone
 
 
 def kinship(a: Thing, b: Thing) -> Kinship:
@@ -92,9 +101,14 @@ def _wider(covariance: Covariance, more: float) -> Covariance:
 
 def _while(a: Thing, b: Thing) -> int:
     """How many passes saw a thing between the first and the last that saw another."""
-    times = [seens[0].at for seens in b.passes.values()]
-    first, last = min(times), max(times)
-    return sum(first <= seens[0].at <= last for seens in a.passes.values())
+    first, last = math.inf, -math.inf
+    for seens in b.passes.values():
+        first, last = min(first, seens[0].at), max(last, seens[0].at)
+    n = 0
+    for seens in a.passes.values():
+        if first <= seens[0].at <= last:
+            n += 1
+    return n
 
 
 def undecided(a: Thing, b: Thing) -> bool:
@@ -132,8 +146,8 @@ def summed(says: Sequence[float]) -> float:
 def told_apart(a: Seen, b: Seen) -> float:
     """Log evidence for one thing from a pass that told of it in two places; negative."""
     east, north = apart(a, b)
-    own = plus(plus(a.own, b.own), (FLOOR_M**2, 0.0, FLOOR_M**2))
-    return two(math.hypot(east, north)) * max(BOTH_AT_MOST, min(BOTH, -0.5 * mahalanobis2(east, north, own)))
+    own = plus(plus(a.own, b.own), (FLOOR_M2, 0.0, FLOOR_M2))
+    return two(length(east, north)) * max(BOTH_AT_MOST, min(BOTH, -0.5 * mahalanobis2(east, north, own)))
 
 
 def two(apart: float) -> float:
@@ -142,7 +156,10 @@ def two(apart: float) -> float:
 
 
 def _surest(seens: Sequence[Seen]) -> float:
-    return max(seen.sighting.confidence for seen in seens)
+    most = 0.0
+    for seen in seens:
+        most = max(most, seen.confidence)
+    return most
 
 
 def widest(thing: Thing, seens: Sequence[Seen]) -> tuple[Seen, Seen] | None:

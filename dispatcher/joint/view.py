@@ -4,102 +4,87 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import h3.api.basic_int as h3
 import numpy as np
 from h3.api.basic_int import latlng_to_cell
+from librt.vecs import vec
+from mypy_extensions import i64
 
 from dispatcher.joint.grid import square_of, squares_near
-from dispatcher.joint.thing import Located
-from ingest.geo import Floats, m_per_deg
+from dispatcher.joint.lattice import Lattice
+from ingest.geo import m_per_deg
 from vision.sighting import Covariance, Pass
 
 COARSE = 11  # H3 resolution at which views are found again: cells some 50 m across
 
 
-@dataclass(slots=True, eq=False)
 class View:
     """One pass."""
 
-    id: str
-    vehicle: str
-    started: float  # seconds since 1970
-    ended: float
-    ended_at: datetime
-    resolution: int
-    cells: np.ndarray  # (N,) int64, ascending
-    clear: np.ndarray  # (N,) float32
-    recall: dict[str, float]
-    squares: tuple[int, ...]  # that it looked into
-    centres: Floats  # (M, 2) degrees, of the coarse cells it looked into
-    margin_m: float  # no point of a cell lies farther from the centre of its coarse one
-
-    @classmethod
-    def of(cls, item: Pass) -> View:
+    def __init__(self, item: Pass) -> None:
         cells = np.array([int(cell, 16) for cell in item.looked], np.int64)
-        clear = np.fromiter(item.looked.values(), np.float32, len(cells))
-        order = np.argsort(cells)
-        cells, clear = cells[order], clear[order]
+        clear = np.fromiter(item.looked.values(), np.float64, len(cells))
         centres = [h3.cell_to_latlng(cell) for cell in np.unique(_parents(cells, item.h3_resolution)).tolist()]
-        squares = dict.fromkeys(square_of(lat, lon) for lat, lon in centres)
         edge_m = h3.average_hexagon_edge_length(min(item.h3_resolution, COARSE), "m")
-        return cls(
-            item.id,
-            item.vehicle,
-            item.started_at.timestamp(),
-            item.ended_at.timestamp(),
-            item.ended_at,
-            item.h3_resolution,
-            cells,
-            clear,
-            dict(item.recall),
-            tuple(squares),
-            np.array(centres, np.float64).reshape(-1, 2),
-            2.0 * edge_m,
-        )
+        self.id = item.id
+        self.vehicle = item.vehicle
+        self.started = item.started_at.timestamp()  # seconds since 1970
+        self.ended = item.ended_at.timestamp()
+        self.ended_at: datetime = item.ended_at
+        self.recall: dict[str, float] = dict(item.recall)
+        self.squares: list[int] = list(dict.fromkeys([square_of(lat, lon) for lat, lon in centres]))
+        self._resolution = item.h3_resolution
+        self._lattice = Lattice.of(cells)
+        keys = cells if self._lattice is None else self._lattice.keys(cells)
+        order = np.argsort(keys)
+        self._keys = vec[i64](keys[order].tolist())  # (N,) ascending, of the cells
+        self._clear = vec[float](clear[order].tolist())  # (N,) of each
+        self._lat = vec[float]([lat for lat, _ in centres])  # (M,) of the coarse cells it looked into
+        self._lon = vec[float]([lon for _, lon in centres])
+        self._margin_m = 2.0 * edge_m  # no point of a cell lies farther from the centre of its coarse one
 
-    def looked(self, spots: Sequence[Located]) -> list[float]:
-        """Probability that each thing was in clear view, over where it may lie in the vehicle's own frame."""
-        near = self._in_reach(spots)
-        wanted: list[int] = []
-        for n in near:
-            lat, lon, covariance = spots[n]
-            per_lat, per_lon = m_per_deg(lat)
-            a, b, c = _cholesky(covariance)
-            for u in STEPS:
-                y, x = lat, lon + a * u / per_lon
-                wanted += [latlng_to_cell(y + (b * u + c * v) / per_lat, x, self.resolution) for v in STEPS]
-        out = [0.0] * len(spots)
-        if near and len(self.cells):
-            at = np.minimum(np.searchsorted(self.cells, wanted), len(self.cells) - 1)
-            clear = np.where(self.cells[at] == wanted, self.clear[at].astype(np.float64), 0.0).reshape(-1, 9)
-            total = np.zeros(len(near))
-            for k, weight in enumerate(WEIGHTS):
-                total += weight * clear[:, k]
-            for n, probability in zip(near, total.tolist(), strict=True):
-                out[n] = probability
-        return out
+    def looked(self, lat: float, lon: float, covariance: Covariance) -> float:
+        """Probability that a thing was in clear view, over where it may lie in the vehicle's own frame."""
+        per_lat, per_lon = m_per_deg(lat)
+        if not self._in_reach(lat, lon, covariance, per_lat, per_lon):
+            return 0.0
+        ee = math.sqrt(max(covariance[0], 1e-6))
+        en = covariance[1] / ee
+        nn = math.sqrt(max(covariance[2] - en * en, 0.0))
+        total = 0.0
+        for u, weight in ((-STEP, 1 / 6), (0.0, 2 / 3), (STEP, 1 / 6)):
+            x, y = lon + ee * u / per_lon, lat + en * u / per_lat
+            ends = self._clear_at(y - nn * STEP / per_lat, x) + self._clear_at(y + nn * STEP / per_lat, x)
+            total += weight * (ends / 6 + 2 / 3 * self._clear_at(y, x))
+        return total
 
-    def _in_reach(self, spots: Sequence[Located]) -> list[int]:
-        """Which of the spots may lie where the pass looked."""
-        if not spots or not len(self.centres):
-            return []
-        per_lat, per_lon = m_per_deg(spots[0][0])
-        at = np.array([spot[:2] for spot in spots])
-        spread = np.array([ee + 2.0 * nn for _, _, (ee, _, nn) in spots])
-        north = (at[:, 0, None] - self.centres[:, 0]) * per_lat
-        east = (at[:, 1, None] - self.centres[:, 1]) * per_lon
-        reach = self.margin_m + STEPS[-1] * np.sqrt(np.maximum(spread, 0.0))
-        near: list[int] = np.flatnonzero((north**2 + east**2).min(axis=1) <= reach**2).tolist()
-        return near
+    def _clear_at(self, lat: float, lon: float) -> float:
+        """How clearly the pass saw the cell of a point."""
+        lattice, keys = self._lattice, self._keys
+        key: i64 = latlng_to_cell(lat, lon, self._resolution) if lattice is None else lattice.key(lat, lon)
+        low: i64 = 0
+        high: i64 = len(keys)
+        while low < high:
+            middle = (low + high) >> 1
+            if keys[middle] < key:
+                low = middle + 1
+            else:
+                high = middle
+        return self._clear[low] if low < len(keys) and keys[low] == key else 0.0
+
+    def _in_reach(self, lat: float, lon: float, covariance: Covariance, per_lat: float, per_lon: float) -> bool:
+        """Whether the pass looked where a spot may be."""
+        reach = self._margin_m + STEP * math.sqrt(max(covariance[0] + 2.0 * covariance[2], 0.0))
+        for n in range(len(self._lat)):
+            north, east = (lat - self._lat[n]) * per_lat, (lon - self._lon[n]) * per_lon
+            if north * north + east * east <= reach * reach:
+                return True
+        return False
 
 
-STEPS = (-math.sqrt(3.0), 0.0, math.sqrt(3.0))  # three-point Gauss-Hermite, in sigma ...
-WEIGHT = (1 / 6, 2 / 3, 1 / 6)  # ... and what each counts
-WEIGHTS = [a * b for a in WEIGHT for b in WEIGHT]
+STEP = math.sqrt(3.0)  # three-point Gauss-Hermite, in sigma: a sixth each at its ends, the rest in the middle
 
 
 class Views:
@@ -134,9 +119,3 @@ def _parents(cells: np.ndarray, resolution: int) -> np.ndarray:
         return cells
     unused = (1 << 3 * (15 - COARSE)) - 1
     return (cells & ~(0xF << 52)) | (COARSE << 52) | unused
-
-
-def _cholesky(a: Covariance) -> tuple[float, float, float]:
-    ee = math.sqrt(max(a[0], 1e-6))
-    en = a[1] / ee
-    return ee, en, math.sqrt(max(a[2] - en * en, 0.0))
