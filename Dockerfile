@@ -38,11 +38,9 @@ COPY requirements/compile.txt requirements/
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
     && python -m venv /tmp/compile \
     && /tmp/compile/bin/pip install --no-cache-dir --require-hashes -r requirements/compile.txt \
-    && cd /app/.venv/lib/python3.11/site-packages \
-    && /tmp/compile/bin/python -m dispatcher.compiled \
-    && python -m dispatcher.compiled --check \
+    && /tmp/compile/bin/python -P .venv/lib/python3.11/site-packages/dispatcher/compiled.py \
     && rm -r /tmp/compile \
-    && cd /app \
+    && python -P -c "import dispatcher.joint; assert dispatcher.joint.COMPILED" \
     && jiexun --help > /dev/null \
     && python -c "from models.card import find_card; print(find_card('streetscape-v1').version)"
 

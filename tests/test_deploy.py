@@ -86,7 +86,7 @@ def test_the_image_has_the_libraries_that_the_install_script_installs() -> None:
 
 def test_whatever_is_installed_is_locked_by_its_hash() -> None:
     installs = [line for line in DOCKERFILE.splitlines() if "pip install" in line]
-    assert len(installs) == 3
+    assert len(installs) == 4
     assert all(
         "--require-hashes -r requirements/" in line or "--no-deps --no-build-isolation ." in line for line in installs
     )
