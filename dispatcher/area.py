@@ -16,7 +16,8 @@ from shapely import Point, STRtree, box
 
 from dispatcher.finding import Fault, Finding
 from dispatcher.holding import Holding, Ints
-from dispatcher.polygon import MIN_AREA_M2, Surface, area_m2, parsed_polygon, surface
+from dispatcher.polygon import MIN_AREA_M2, Surface, area_m2, outline, parsed_polygon, surface
+from ingest.geo import Floats
 
 
 class Layer(StrEnum):
@@ -83,6 +84,8 @@ class Areas:
         self._holding: dict[Layer, Holding] = {}  # of the layers that were asked for
         self._paths: dict[str, str] = {}  # of the codes that were asked for
         self._alone: dict[tuple[float, int, int], Area | None] = {}  # by square, where somebody asked: see `alone`
+        self._overlap: dict[tuple[str, str], bool] = {}  # of the pairs that were asked for
+        self._outlines: dict[str, Floats] = {}
 
     @classmethod
     def none(cls) -> Areas:
@@ -156,6 +159,19 @@ class Areas:
             if (found := self._alone[side, row, column]) is not None:
                 return found
         return None
+
+    def overlap(self, a: Area, b: Area) -> bool:
+        """Whether two areas share more than a border."""
+        pair = (a.code, b.code) if a.code < b.code else (b.code, a.code)
+        if pair not in self._overlap:
+            self._overlap[pair] = bool(shapely.relate_pattern(a.polygon, b.polygon, "T********"))
+        return self._overlap[pair]
+
+    def outline(self, area: Area) -> Floats:
+        """(E, 2, 2), see `dispatcher.polygon.outline`; of those that were asked for it is remembered."""
+        if area.code not in self._outlines:
+            self._outlines[area.code] = outline(area.polygon)
+        return self._outlines[area.code]
 
     def holding(self, layer: Layer, lat: ArrayLike, lon: ArrayLike) -> Ints:
         """Of each of many points the area of a layer that holds it: its place in `of_layer`, or -1.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import shapely
@@ -13,7 +14,7 @@ from shapely import box
 
 from dispatcher.area import Area, Areas
 from dispatcher.case import Share
-from dispatcher.polygon import Surface, surface
+from dispatcher.polygon import Surface, outline, surface
 from ingest.geo import Floats, m_per_deg
 from vision.sighting import Covariance
 
@@ -46,7 +47,10 @@ def owners(areas: Areas, lat: float, lon: float, covariance_m2: Covariance) -> t
     reach = box(*_bounds(lat, lon, covariance_m2, REACH_SIGMA))
     near = areas.routing_near(reach)
     gaussian = Gaussian.of(lat, lon, covariance_m2)
-    return _told({area.code: _mass(area, near, reach, gaussian) for area in near})
+    if any(areas.overlap(a, b) for a, b in combinations(near, 2)):
+        return _told({area.code: _mass(areas, area, near, reach, gaussian) for area in near})
+    masses = gaussian.masses([areas.outline(area) for area in near])
+    return _told({area.code: mass for area, mass in zip(near, masses, strict=True)})
 
 
 def recipients(shares: Sequence[Share]) -> tuple[str, ...]:
@@ -76,24 +80,25 @@ class Gaussian:
             whitened_from_deg = whitened_from_deg[::-1]
         return cls(lat, lon, whitened_from_deg)
 
-    def mass(self, polygon: Surface) -> float:
-        """The probability that the position lies in a polygon; exact.
+    def masses(self, outlines: Sequence[Floats]) -> list[float]:
+        """The probability that the position lies in each polygon, by its outline; exact.
 
         In polar coordinates the mass of a standard normal is the integral of (1 - exp(-r²/2)) dθ / 2π round the
         border (Green's theorem). Along one edge at distance d that is an angle less a difference of Owen's T.
         """
-        rings = shapely.get_rings(shapely.get_parts(shapely.orient_polygons(polygon)))
-        lonlat, ring = shapely.get_coordinates(rings, return_index=True)
-        xy = (lonlat - (self.lon, self.lat)) @ self.whitened_from_deg.T
-        start, step = xy[:-1], np.diff(xy, axis=0)
+        if not outlines:
+            return []
+        ends = (np.concatenate(outlines) - (self.lon, self.lat)) @ self.whitened_from_deg.T
+        start, step = ends[:, 0], ends[:, 1] - ends[:, 0]
         length = np.hypot(step[:, 0], step[:, 1])
-        edges = (ring[:-1] == ring[1:]) & (length > 0)
-        start, length = start[edges], length[edges]
-        along = step[edges] / length[:, None]
+        along = np.divide(step, length[:, None], out=np.zeros_like(step), where=length[:, None] > 0)
         offset = start[:, 0] * along[:, 1] - start[:, 1] * along[:, 0]  # > 0: the position is left of the edge
         foot = (start * along).sum(axis=1)
-        turned = _swept(np.abs(offset), foot + length) - _swept(np.abs(offset), foot)
-        return float((np.sign(offset) * turned).sum())
+        away = np.abs(offset)
+        turned = np.sign(offset) * (_swept(away, foot + length) - _swept(away, foot))
+        first = np.cumsum([0, *(len(outline) for outline in outlines[:-1])])
+        masses: list[float] = np.add.reduceat(turned, first).tolist()
+        return masses
 
 
 def _swept(distance: Floats, along: Floats) -> Floats:
@@ -106,11 +111,11 @@ def _swept(distance: Floats, along: Floats) -> Floats:
     return np.where(distance > 0, angle / (2 * math.pi) - owens_t(distance, slope), 0.0)
 
 
-def _mass(area: Area, near: Sequence[Area], reach: shapely.Geometry, gaussian: Gaussian) -> float:
+def _mass(areas: Areas, area: Area, near: Sequence[Area], reach: shapely.Geometry, gaussian: Gaussian) -> float:
     """The area's part of the mass: pieces that n polygons cover count 1/n."""
     pieces: list[tuple[Surface, int]] = [(area.polygon, 1)]
     for other in near:
-        if other is area or not shapely.relate_pattern(area.polygon, other.polygon, "T********"):
+        if other is area or not areas.overlap(area, other):
             continue
         split = []
         for piece, covered in pieces:
@@ -118,7 +123,8 @@ def _mass(area: Area, near: Sequence[Area], reach: shapely.Geometry, gaussian: G
             split.append((surface(shapely.intersection(local, other.polygon)), covered + 1))
             split.append((surface(shapely.difference(local, other.polygon)), covered))
         pieces = [(piece, covered) for piece, covered in split if not piece.is_empty]
-    return sum(gaussian.mass(piece) / covered for piece, covered in pieces)
+    masses = gaussian.masses([outline(piece) for piece, _ in pieces])
+    return sum(mass / covered for mass, (_, covered) in zip(masses, pieces, strict=True))
 
 
 def _told(shares: dict[str, float]) -> tuple[Share, ...]:

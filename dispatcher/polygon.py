@@ -37,6 +37,14 @@ def parsed_polygon(geometry: Any) -> tuple[Surface, str | None]:
     return surface(shapely.orient_polygons(shape)), repair
 
 
+def outline(polygon: Surface) -> Floats:
+    """(E, 2, 2) of the edges of all its rings: from and to, lon and lat; what is inside lies on their left."""
+    rings = shapely.get_rings(shapely.get_parts(shapely.orient_polygons(polygon)))
+    lonlat, ring = shapely.get_coordinates(rings, return_index=True)
+    edges = np.stack([lonlat[:-1], lonlat[1:]], axis=1)
+    return np.asarray(edges[(ring[:-1] == ring[1:]) & (edges[:, 0] != edges[:, 1]).any(axis=1)])
+
+
 def _ring(ring: Any) -> Floats:
     try:
         xy = np.array([point[:2] for point in ring], dtype=np.float64)

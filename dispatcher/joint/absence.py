@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 from dispatcher.joint.belief import (
     DEFAULT_LIFETIME,
@@ -19,11 +20,11 @@ from dispatcher.joint.belief import (
     bounded,
 )
 
-HALF_HIDDEN = 0.1  # of the places: what stands there hides what lies behind it from most passes ...
-SHOWS = 0.4  # ... which report it so often, beside what they claim
-COMES_BACK = 60 * HOUR  # until something lies again where it went: one in five does, within half a day
-STEP = HOUR / 2  # over which of going, coming and hiding hardly two happen
-MOST_STEPS = 400  # over more than eight days only whether it went still counts, and steps may be longer
+HALF_HIDDEN: Final = 0.1  # of the places: what stands there hides what lies behind it from most passes ...
+SHOWS: Final = 0.4  # ... which report it so often, beside what they claim
+COMES_BACK: Final = 60 * HOUR  # until something lies again where it went: one in five does, within half a day
+STEP: Final = HOUR / 2  # over which of going, coming and hiding hardly two happen
+MOST_STEPS: Final = 400  # over more than eight days only whether it went still counts, and steps may be longer
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 from librt.vecs import vec
 from mypy_extensions import i64
@@ -18,25 +19,25 @@ from dispatcher.joint.seen import LOG_2PI, Seen, length, log_density, plus
 from dispatcher.joint.thing import CREDIBLE, Thing
 from vision.sighting import Covariance
 
-GHOSTS_PER_M2 = 1e-5  # density at which a pass reports ghosts that look like a disorder, at even odds; less the surer
-OBJECT_GHOSTS_PER_M2 = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
-NEW_PER_M2 = 5e-5  # density at which a pass reports things that nobody knows yet ...
-UNKNOWN_PER_M2 = 6e-4  # ... and permanent ones where no pass looked before; each that did leaves half of them unknown
-NEW_BIN_PER_M2 = 5e-6  # density at which a pass reports an overflowing bin that no pass saw before
-FLOOR_M = 0.5  # 1 sigma, each axis, beside what the covariances claim
-FLOOR_M2 = FLOOR_M**2
-FARTHEST_M = 40.0  # however vague the positions, things farther apart than this are never taken for one
-BANK_M = 3.0  # things of one key seen in one pass this close to each other are one disorder
-BANK_REACH_M = 8.0  # from a bank's middle; a row longer than that is more than one disorder
-CANDIDATES = 6  # known things considered for one sighting
-HYPOTHESES = 24
-ROUNDS = 3
-REFINED = 3  # of the hypotheses, the likeliest, worked out in full
-CLEAR = 3.0  # a candidate that leads by so much (log) needs no further thought
-LOG_NEIGHBOUR = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
-TWICE = math.log(0.12)  # a tracker lost a thing and found it again: two sightings of it in one pass
-LEAST_TOLD = 1e-4  # 1/m² that a run at least tells of how far the map is adrift
-STAYS = 1.0  # what a new solution must gain (log) to undo an old one
+GHOSTS_PER_M2: Final = 1e-5  # density of ghosts that look like a disorder in a pass, at even odds; less the surer
+OBJECT_GHOSTS_PER_M2: Final = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
+NEW_PER_M2: Final = 5e-5  # density at which a pass reports things that nobody knows yet ...
+UNKNOWN_PER_M2: Final = 6e-4  # ... and permanent ones where no pass looked before; each leaves half of them
+NEW_BIN_PER_M2: Final = 5e-6  # density at which a pass reports an overflowing bin that no pass saw before
+FLOOR_M: Final = 0.5  # 1 sigma, each axis, beside what the covariances claim
+FLOOR_M2: Final = FLOOR_M**2
+FARTHEST_M: Final = 40.0  # however vague the positions, things farther apart than this are never taken for one
+BANK_M: Final = 3.0  # things of one key seen in one pass this close to each other are one disorder
+BANK_REACH_M: Final = 8.0  # from a bank's middle; a row longer than that is more than one disorder
+CANDIDATES: Final = 6  # known things considered for one sighting
+HYPOTHESES: Final = 24
+ROUNDS: Final = 3
+REFINED: Final = 3  # of the hypotheses, the likeliest, worked out in full
+CLEAR: Final = 3.0  # a candidate that leads by so much (log) needs no further thought
+LOG_NEIGHBOUR: Final = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
+TWICE: Final = math.log(0.12)  # a tracker lost a thing and found it again: two sightings of it in one pass
+LEAST_TOLD: Final = 1e-4  # 1/m² that a run at least tells of how far the map is adrift
+STAYS: Final = 1.0  # what a new solution must gain (log) to undo an old one
 
 Near = Callable[[Seen, float], list[Thing]]
 
@@ -418,4 +419,4 @@ def apart(seen: Seen, other: Seen) -> tuple[float, float]:
     )
 
 
-M_PER_DEG_LAT = 110_900.0  # within half a percent everywhere: for offsets of some metres
+M_PER_DEG_LAT: Final = 110_900.0  # within half a percent everywhere: for offsets of some metres

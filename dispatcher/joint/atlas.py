@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from mypy_extensions import i64
 
@@ -32,18 +33,18 @@ from dispatcher.joint.seen import Seen, plus
 from dispatcher.joint.thing import CREDIBLE, Thing
 from vision.sighting import Covariance, Sighting
 
-CONTEXT_S = 60.0  # a run is worked out with so much of its vehicle's time around it
-CHUNK = 24  # sightings associated together when a run is worked out again
+CONTEXT_S: Final = 60.0  # a run is worked out with so much of its vehicle's time around it
+CHUNK: Final = 24  # sightings associated together when a run is worked out again
 AGAIN_S = (2 * 3600.0, 12 * 3600.0)  # a run is worked out again so long after it was first
-DUE = 3  # so many at each pass
-SUSPECTS = 2  # so many at each pass
-GHOSTLY = 0.3  # seen by less than this part of the passes that should have seen it, each as far as it can be believed,
+DUE: Final = 3  # so many at each pass
+SUSPECTS: Final = 2  # so many at each pass
+GHOSTLY: Final = 0.3  # seen by less of the passes that should have seen it, each as far as it can be believed,
 # a permanent thing is none ...
-GHOSTLY_AFTER = 3.0  # ... once so many should have
-KNOWN = 0.3  # chance of being anything from which on a thing counts as known
-UNSURE = 0.1  # confidence below which one frame alone is next to nothing
-FOUNDS_M = 0.5  # 1 sigma of the map where one run is all there is: its errors are the map's own
-MAPPED_M = 40.0  # a stretch is mapped when other runs saw something so near
+GHOSTLY_AFTER: Final = 3.0  # ... once so many should have
+KNOWN: Final = 0.3  # chance of being anything from which on a thing counts as known
+UNSURE: Final = 0.1  # confidence below which one frame alone is next to nothing
+FOUNDS_M: Final = 0.5  # 1 sigma of the map where one run is all there is: its errors are the map's own
+MAPPED_M: Final = 40.0  # a stretch is mapped when other runs saw something so near
 
 
 Identify = Callable[[Sighting], str | None]  # the true thing's name; None for one of its own

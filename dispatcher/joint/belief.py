@@ -14,30 +14,31 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
-MOST = 0.99  # no look, and no number of them, makes it surer
-LEAST = 0.005
-HOUR = 3600.0  # seconds, as all times here
-LIFETIME = {  # how long a disorder lies, on average, when nobody tells the office; a guess until cases teach it
+MOST: Final = 0.99  # no look, and no number of them, makes it surer
+LEAST: Final = 0.005
+HOUR: Final = 3600.0  # seconds, as all times here
+LIFETIME: Final = {  # how long a disorder lies, on average, when nobody tells the office; a guess until cases teach it
     "overflow_bin": 24 * HOUR,
     "garbage": 36 * HOUR,
     "street_stall": 8 * HOUR,
 }
-DEFAULT_LIFETIME = 24 * HOUR
-CONFUSER_LIFETIME = 7 * 24 * HOUR
-FIRST_LEARNT = 20.0  # first reports after which half of what they teach is believed
-FIRST_AT_LEAST = 0.1  # odds that a first report is right, beside those of any report
-GHOSTS = 0.97  # of what a first look saw that is no disorder, the part that no later look will see again
-AGREES = 0.5  # a further report's evidence beside that of the surest: errors at one place go together
-FROM_NOTHING = 0.015  # chance of a false alarm at a given bare spot, beside that of a report of what is there
-UNSURE = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
-FOOLED = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
-HIDES = 1000 * HOUR  # how long until something parks in front
-HIDDEN = 5 * HOUR  # how long it stays
-MOST_DETECTABLE = 0.9  # no look is surer to report a thing
+DEFAULT_LIFETIME: Final = 24 * HOUR
+CONFUSER_LIFETIME: Final = 7 * 24 * HOUR
+FIRST_LEARNT: Final = 20.0  # first reports after which half of what they teach is believed
+FIRST_AT_LEAST: Final = 0.1  # odds that a first report is right, beside those of any report
+GHOSTS: Final = 0.97  # of what a first look saw that is no disorder, the part that no later look will see again
+AGREES: Final = 0.5  # a further report's evidence beside that of the surest: errors at one place go together
+FROM_NOTHING: Final = 0.015  # chance of a false alarm at a given bare spot, beside that of a report of what is there
+UNSURE: Final = 0.5  # ... at even odds; an unsure report is the oftener a false alarm
+FOOLED: Final = 0.5  # how regularly a confuser fools the detector, beside the recall of the real thing
+HIDES: Final = 1000 * HOUR  # how long until something parks in front
+HIDDEN: Final = 5 * HOUR  # how long it stays
+MOST_DETECTABLE: Final = 0.9  # no look is surer to report a thing
 
 
-UNTOLD = -math.inf
+UNTOLD: Final = -math.inf
 
 
 @dataclass(slots=True)

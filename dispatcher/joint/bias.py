@@ -7,6 +7,7 @@ What it saw of things whose place is known measures the curve; the curve then co
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from librt.vecs import vec
 from mypy_extensions import i64
@@ -15,9 +16,9 @@ from dispatcher.joint.matrix import cholesky, inverse_at, invert_lower, zeros
 from dispatcher.joint.seen import LOG_2PI, Seen, length
 from ingest.geo import m_per_deg
 
-ALONG_M = 400.0  # over so many metres of road the error's correlation falls to 1/e
-OVER_S = 900.0  # and over so many seconds
-UNKNOWN = -1.0  # instead of a variance
+ALONG_M: Final = 400.0  # over so many metres of road the error's correlation falls to 1/e
+OVER_S: Final = 900.0  # and over so many seconds
+UNKNOWN: Final = -1.0  # instead of a variance
 
 Bias = tuple[float, float, float, float, float]  # metres east and north, and their covariance (ee, en, nn)
 

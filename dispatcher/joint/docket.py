@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Final
 
 from dispatcher.case import Alert, Case, Share, State
 from dispatcher.joint.belief import Firsts, Look
@@ -17,12 +18,12 @@ from dispatcher.owner import recipients
 from ingest.frame import derived_id
 from vision.sighting import Covariance
 
-MOVES_AT = 0.8  # a case is told to another owner only when that one is this probable ...
-LEAVES_AT = 0.2  # ... and the one told before no more than this
-MOST_OF_ONE_FRAME = 0.88  # so that one frame alone opens no case
-IN_ORDER = 0.8  # how surely a pass that saw a bin in order would have told it from one that overflows
-PERMANENT = 2  # passes that saw a thing in order, from which on one that saw nothing of it says nothing
-SHIFTED_M = 0.5  # owners are worked out again when a told case's position has moved so far
+MOVES_AT: Final = 0.8  # a case is told to another owner only when that one is this probable ...
+LEAVES_AT: Final = 0.2  # ... and the one told before no more than this
+MOST_OF_ONE_FRAME: Final = 0.88  # so that one frame alone opens no case
+IN_ORDER: Final = 0.8  # how surely a pass that saw a bin in order would have told it from one that overflows
+PERMANENT: Final = 2  # passes that saw a thing in order, from which on one that saw nothing of it says nothing
+SHIFTED_M: Final = 0.5  # owners are worked out again when a told case's position has moved so far
 
 Owners = Callable[[int, float, float, Covariance], tuple[Share, ...]]
 Surveyed = Callable[[Thing], Located]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from dispatcher.area import Areas
 from dispatcher.case import Case, Share, State
@@ -29,14 +30,16 @@ from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
 
-LEAST_DETECTABLE = 0.05  # a look that would hardly have seen it says nothing
-AHEAD = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
+LEAST_DETECTABLE: Final = 0.05  # a look that would hardly have seen it says nothing
+AHEAD: Final = timedelta(hours=24)  # a capture time this far after its envelope's time is absurd
 UNKNOWN_BIAS = (0.0, 0.0, 9.0, 0.0, 9.0)  # a vehicle's position error when nothing it saw tells: 1 sigma of 3 m
-TOLD_AT_LAST = 4  # runs that saw a thing, from which on it is told although it may be another one that was
-GONE = 0.0075  # chance that what is seen beside something that is gone is the same, come back
-BEFORE_S, AFTER_S = 3600.0, 6 * 3600.0  # a bin overflows so long before and after it was seen to
-PERHAPS, SURELY = 0.4, 0.85  # chance that it does, by sightings that opened no case, and by those of an open one
-AROUND_S = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
+TOLD_AT_LAST: Final = 4  # runs that saw a thing, from which on it is told although it may be another one that was
+GONE: Final = 0.0075  # chance that what is seen beside something that is gone is the same, come back
+BEFORE_S: Final = 3600.0  # a bin overflows so long before it was seen to ...
+AFTER_S: Final = 6 * 3600.0  # ... and so long after
+PERHAPS: Final = 0.4  # chance that it does, by sightings that opened no case ...
+SURELY: Final = 0.85  # ... and by those of an open one
+AROUND_S: Final = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
 
 
 Input = Sighting | Pass | Merge | Split

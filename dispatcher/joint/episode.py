@@ -6,18 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from dispatcher.joint.absence import Habit, Return, came_back
 from dispatcher.joint.belief import UNTOLD, Belief, Look, alarm, bounded
 from dispatcher.joint.manner import Manners, Suspicion
 
-OPENS_AT = 0.90  # belief from which a case is opened and told
-CLOSES_AT = 0.015  # belief below which an open case is verified gone
-DISMISSES_AT = 0.03  # belief below which a candidate is given up
-CLEAN_ENOUGH = 2.3  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
-FAKE_LEFT = 0.02  # part of what nothing has, to which what fools the detector must have fallen for a case to close
-ALONE = 0.6  # odds that first reports are right below which one pass alone opens no case, however sure it is
-SURELY = 0.5  # a report less sure than that says something, but does not say that the thing was seen
+OPENS_AT: Final = 0.90  # belief from which a case is opened and told
+CLOSES_AT: Final = 0.015  # belief below which an open case is verified gone
+DISMISSES_AT: Final = 0.03  # belief below which a candidate is given up
+CLEAN_ENOUGH: Final = 2.3  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
+FAKE_LEFT: Final = 0.02  # part of what nothing has, to which what fools the detector must fall for a case to close
+ALONE: Final = 0.6  # odds that first reports are right below which one pass alone opens no case, however sure it is
+SURELY: Final = 0.5  # a report less sure than that says something, but does not say that the thing was seen
 
 
 @dataclass(slots=True)

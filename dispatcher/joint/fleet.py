@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from typing import Final
 
 from dispatcher.joint.bias import Fit
 from dispatcher.joint.seen import Seen
 
-RUN_S = 300.0  # sightings of one vehicle are worked on in pieces of this length, its runs
-BESIDE_S = 150.0  # sightings farther apart in time are not worked on together
-MOST = 12  # sightings worked on together
+RUN_S: Final = 300.0  # sightings of one vehicle are worked on in pieces of this length, its runs
+BESIDE_S: Final = 150.0  # sightings farther apart in time are not worked on together
+MOST: Final = 12  # sightings worked on together
 
 
 class Fleet:

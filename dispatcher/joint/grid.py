@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
-STEP_M = 50.0
-STEP_DEG = STEP_M / 111_000.0
-ROW = 1 << 32
+STEP_M: Final = 50.0
+STEP_DEG: Final = STEP_M / 111_000.0
+ROW: Final = 1 << 32
 
 T = TypeVar("T")
 

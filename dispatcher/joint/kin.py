@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -12,14 +13,14 @@ from dispatcher.joint.seen import Seen, length
 from dispatcher.joint.thing import Thing
 from dispatcher.joint.twins import LOG_ANOTHER, ONE_OF_TWO, sameness, summed, told_apart, widest
 
-SAME = 0.0  # what taking two things for one must gain (log)
-MANY = 8  # looks from which on it is tried whether two things, seen by turns, explain where they saw it
-BY_TURNS = 3.0  # log evidence that asks for
-TEMPER = 0.5  # of the evidence in where sightings lie: errors are not quite what they claim
-EM_ROUNDS = 12
-ELSEWHERE = 0.5  # log odds at which what came after a disorder was verified gone is another one
-SUCCEEDED = 18.0  # chi² at which what was seen of a thing after some moment is of another one ...
-SUCCEEDED_M = 4.0  # ... that lies so far from it at least
+SAME: Final = 0.0  # what taking two things for one must gain (log)
+MANY: Final = 8  # looks from which on it is tried whether two things, seen by turns, explain where they saw it
+BY_TURNS: Final = 3.0  # log evidence that asks for
+TEMPER: Final = 0.5  # of the evidence in where sightings lie: errors are not quite what they claim
+EM_ROUNDS: Final = 12
+ELSEWHERE: Final = 0.5  # log odds at which what came after a disorder was verified gone is another one
+SUCCEEDED: Final = 18.0  # chi² at which what was seen of a thing after some moment is of another one ...
+SUCCEEDED_M: Final = 4.0  # ... that lies so far from it at least
 
 
 class Kin(Map):
@@ -113,7 +114,7 @@ class Kin(Map):
         """Another thing that is likelier the same than not."""
         best: tuple[float, int, Thing] | None = None
         for other in self.neighbours(thing):
-            gain = sameness(thing, other)
+            gain = sameness(thing, other, least=SAME)
             if gain > SAME and (best is None or (-gain, other.number) < best[:2]):
                 best = (-gain, other.number, other)
         return None if best is None else best[2]

@@ -8,18 +8,19 @@ systems"; H3's documentation, "Index representations"). Where the lattice lies i
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import h3.api.basic_int as h3
 import numpy as np
 from mypy_extensions import i64
 
-ALONG = np.array([0, -1, 0, -1, 1, 0, 1, 0], np.int64)  # steps that the digits 0 to 7 stand for: of axis i less k ...
-ACROSS = np.array([0, -1, 1, 0, 0, -1, 1, 0], np.int64)  # ... and of j less k
-LOWEST = 8  # resolution from which on a pass covers so little that its cells lie on a plane
-SAMPLE = 8  # cells whose centres, and those of the cells around them, measure it
-MOST_OFF = 0.02  # of a step between cells, that a centre may lie off the plane lattice: a hand's breadth
-SIDE = 1 << 31
-BASE = np.int64(0x7F << 45)
+ALONG: Final = np.array([0, -1, 0, -1, 1, 0, 1, 0], np.int64)  # steps of the digits 0 to 7: of axis i less k ...
+ACROSS: Final = np.array([0, -1, 1, 0, 0, -1, 1, 0], np.int64)  # ... and of j less k
+LOWEST: Final = 8  # resolution from which on a pass covers so little that its cells lie on a plane
+SAMPLE: Final = 8  # cells whose centres, and those of the cells around them, measure it
+MOST_OFF: Final = 0.02  # of a step between cells, that a centre may lie off the plane lattice: a hand's breadth
+SIDE: Final[i64] = 1 << 31
+BASE: Final = np.int64(0x7F << 45)
 
 
 class Lattice:

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Final
 
 from dispatcher.joint.belief import FOOLED, MOST_DETECTABLE
 
-UNSURELY = 0.3  # reports below are unsure ...
-RATHER = 0.87  # ... below this rather sure; what lies between rests on a single frame (docket.MOST_OF_ONE_FRAME)
-SURE = 0.9  # ... and from here sure
+UNSURELY: Final = 0.3  # reports below are unsure ...
+RATHER: Final = 0.87  # ... below this rather sure; what lies between rests on a single frame (docket.MOST_OF_ONE_FRAME)
+SURE: Final = 0.9  # ... and from here sure
 CONFUSER = (0.1, 0.8, 0.1)  # of the reports of a confuser: unsure, rather sure, sure
-AMONG = 0.03  # of what several passes saw, the part that is a confuser
-SUSPECTED = 4.0  # log odds that no number of reports exceeds: some day it is taken away, too
-MANY = 4  # looks that saw a thing, from which on it teaches
+AMONG: Final = 0.03  # of what several passes saw, the part that is a confuser
+SUSPECTED: Final = 4.0  # log odds that no number of reports exceeds: some day it is taken away, too
+MANY: Final = 4  # looks that saw a thing, from which on it teaches
 LEARNT = (2.0, 6.0, 12.0)  # reports of what is there that are taken as read
 
 

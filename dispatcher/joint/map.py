@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Final
 
 from dispatcher.joint.associate import (
     FARTHEST_M,
@@ -25,10 +26,8 @@ from dispatcher.joint.twins import UNTIED, undecided
 from dispatcher.joint.view import Views
 from ingest.frame import derived_id
 
-DRIFTS_M = 100.0  # over so many metres the map is off by about the same
-SUSPECT_M = (
-    12.0  # a rarely seen thing so close to one often seen may be its ghost: the runs that saw it are worked out again
-)
+DRIFTS_M: Final = 100.0  # over so many metres the map is off by about the same
+SUSPECT_M: Final = 12.0  # a rarely seen thing so close to one often seen may be its ghost: its runs are worked out anew
 
 
 class Map:
@@ -72,7 +71,7 @@ class Map:
         new = NEW_PER_M2
         if seen.plain or seen.key in self.standing:  # a bin, in order or not, stands there for ever
             looked = self.views.count(*seen.reported)
-            unknown = UNKNOWN_PER_M2 * 0.5 ** min(looked, 20)
+            unknown = UNKNOWN_PER_M2 * math.ldexp(1.0, -min(looked, 20))
             new = (NEW_PER_M2 if seen.plain else NEW_BIN_PER_M2) + unknown
         return math.log(new + ghosts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from vision.sighting import Covariance, Sighting
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from dispatcher.joint.record import Record
     from dispatcher.joint.thing import Thing
 
-OWN_MORE_M = 0.3  # 1 sigma, each axis: a thing has a size, nobody's errors are quite what they claim
-MISJUDGED = 0.08  # of the vehicle's own error: how far what it claims of it wanders from one sighting to the next
+OWN_MORE_M: Final = 0.3  # 1 sigma, each axis: a thing has a size, nobody's errors are quite what they claim
+MISJUDGED: Final = 0.08  # of the vehicle's own error: how far it wanders from one sighting to the next
 ODDS_OF = (0.02, 0.95)  # between which a confidence counts
-LOOK_S = 120.0  # what one pass tells of one thing within so long, it saw in driving by once
-AT = "@"
+LOOK_S: Final = 120.0  # what one pass tells of one thing within so long, it saw in driving by once
+AT: Final = "@"
 
 
 @dataclass(slots=True, eq=False)
@@ -132,4 +132,4 @@ def mahalanobis2(east: float, north: float, a: Covariance) -> float:
     return (a[2] * east * east - 2 * a[1] * east * north + a[0] * north * north) / (a[0] * a[2] - a[1] * a[1])
 
 
-LOG_2PI = math.log(2 * math.pi)
+LOG_2PI: Final = math.log(2 * math.pi)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Final
 
 from dispatcher.joint.belief import Look
 from dispatcher.joint.record import Record
@@ -12,13 +13,15 @@ from dispatcher.joint.seen import Seen, inverse, length, minus, plus
 from ingest.geo import m_per_deg
 from vision.sighting import Covariance
 
-POSITION_FLOOR_M = 0.3  # 1 sigma, each axis, of the surest position
-LEAST_THERE = 0.005  # chance that the least likely thing is reported again
-CREDIBLE = -2.0  # log odds of being there below which sightings of a permanent thing are not one: ghosts lie anywhere
-MISSED = -0.5  # log evidence from a pass that should have seen it: some of them had it hidden
-SURE = 12  # passes after which nothing more is learnt about whether it is anything
-SELDOM = 0.03  # chance that a bin of which nothing is known overflows, or passes for one that does
-LEAST_INFORMATION = 1e-6  # 1/m²; below it nothing is known
+POSITION_FLOOR_M: Final = 0.3  # 1 sigma, each axis, of the surest position
+LEAST_THERE: Final = 0.005  # chance that the least likely thing is reported again
+CREDIBLE: Final = (
+    -2.0
+)  # log odds of being there below which sightings of a permanent thing are ghosts: those lie anywhere
+MISSED: Final = -0.5  # log evidence from a pass that should have seen it: some of them had it hidden
+SURE: Final = 12  # passes after which nothing more is learnt about whether it is anything
+SELDOM: Final = 0.03  # chance that a bin of which nothing is known overflows, or passes for one that does
+LEAST_INFORMATION: Final = 1e-6  # 1/m²; below it nothing is known
 
 
 @dataclass(slots=True)

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, FLOOR_M2, LOG_NEIGHBOUR, apart, apart_m, relative
 from dispatcher.joint.seen import Seen, length, log_density, mahalanobis2, plus
 from dispatcher.joint.thing import CREDIBLE, Kinship, Thing
 from vision.sighting import Covariance
 
-DECIDED = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
-DECIDED_APART = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
-TWICE_M = 2.0  # 1 sigma, each axis, of where the two copies lie to each other that a pass tells of one thing
-LOG_ANOTHER = math.log(7e-3)  # per m²: where something else comes that is near, for each time that the same comes back
-WELL_KNOWN = 3  # runs that saw a thing, from which on its place is taken at its word
-UNTIED = 0.5  # of the variance of what is known of a run's error
-SAW_BOTH = 0.5  # passes, each as far as it is believed
-ONE_OF_TWO = 0.6  # log evidence for one thing from a pass that saw one of two neighbours ...
-BOTH = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart ...
-BOTH_AT_MOST = -4.0  # ... and hardly ever so far apart that the sightings' own errors do not account for it
-CLEARLY_TWO_M = 6.0  # what one pass tells of so far apart is not one thing told twice because of a jittering receiver
-ONE_AT_MOST = 8.0  # of both together: a neighbour may be hidden from most passes
+DECIDED: Final = -4.0  # log odds of being one at which two things are two, when a pass saw both ...
+DECIDED_APART: Final = -12.0  # ... and when none did: the vehicles' errors may be larger than they seem
+TWICE_M: Final = 2.0  # 1 sigma, each axis, of where the two copies lie to each other that a pass tells of one thing
+LOG_ANOTHER: Final = math.log(7e-3)  # per m²: where something else comes, for each time that the same comes back
+WELL_KNOWN: Final = 3  # runs that saw a thing, from which on its place is taken at its word
+UNTIED: Final = 0.5  # of the variance of what is known of a run's error
+SAW_BOTH: Final = 0.5  # passes, each as far as it is believed
+ONE_OF_TWO: Final = 0.6  # log evidence for one thing from a pass that saw one of two neighbours ...
+BOTH: Final = -1.5  # ... and from one that saw both: of one thing in eight a pass tells twice, some metres apart ...
+BOTH_AT_MOST: Final = -4.0  # ... and hardly ever so far apart that the sightings' own errors do not account for it
+CLEARLY_TWO_M: Final = 6.0  # what one pass tells of so far apart is not one thing told twice by a jittering receiver
+ONE_AT_MOST: Final = 8.0  # of both together: a neighbour may be hidden from most passes
 
 
-def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
+def sameness(a: Thing, b: Thing, astray: float = 0.0, *, least: float = DECIDED_APART) -> float:
     """Log odds that two things are one: how far apart they lie, and how often passes saw one and both of them.
 
     `astray` (m²) is what their places may be off against each other beside what is claimed, 1 sigma squared, each axis.
-    Of what is far too far apart it is only said that it is.
+    Of what lies too far apart to come to `least` it is only said that it does.
     """
     if (a.apart or b.apart) and (a.id in b.apart or b.id in a.apart):
         return -math.inf
@@ -37,7 +38,7 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0) -> float:
         return -math.inf
     covariance = plus(a.covariance, b.covariance)
     most = log_density(east, north, _wider(covariance, TWICE_M * TWICE_M + astray)) - LOG_NEIGHBOUR + ONE_AT_MOST
-    if most < DECIDED_APART:
+    if most < least:
         return most
     kin = kinship(a, b)
     rare, often = (a, b) if (len(a.passes), a.number) <= (len(b.passes), b.number) else (b, a)

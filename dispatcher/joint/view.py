@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right, insort
 from datetime import datetime
+from typing import Final
 
 import h3.api.basic_int as h3
 import numpy as np
@@ -17,7 +18,7 @@ from dispatcher.joint.lattice import Lattice
 from ingest.geo import m_per_deg
 from vision.sighting import Covariance, Pass
 
-COARSE = 11  # H3 resolution at which views are found again: cells some 50 m across
+COARSE: Final = 11  # H3 resolution at which views are found again: cells some 50 m across
 
 
 class View:
@@ -27,7 +28,6 @@ class View:
         cells = np.array([int(cell, 16) for cell in item.looked], np.int64)
         clear = np.fromiter(item.looked.values(), np.float64, len(cells))
         centres = [h3.cell_to_latlng(cell) for cell in np.unique(_parents(cells, item.h3_resolution)).tolist()]
-        edge_m = h3.average_hexagon_edge_length(min(item.h3_resolution, COARSE), "m")
         self.id = item.id
         self.vehicle = item.vehicle
         self.started = item.started_at.timestamp()  # seconds since 1970
@@ -41,24 +41,21 @@ class View:
         order = np.argsort(keys)
         self._keys = vec[i64](keys[order].tolist())  # (N,) ascending, of the cells
         self._clear = vec[float](clear[order].tolist())  # (N,) of each
-        self._lat = vec[float]([lat for lat, _ in centres])  # (M,) of the coarse cells it looked into
-        self._lon = vec[float]([lon for _, lon in centres])
-        self._margin_m = 2.0 * edge_m  # no point of a cell lies farther from the centre of its coarse one
 
     def looked(self, lat: float, lon: float, covariance: Covariance) -> float:
         """Probability that a thing was in clear view, over where it may lie in the vehicle's own frame."""
         per_lat, per_lon = m_per_deg(lat)
-        if not self._in_reach(lat, lon, covariance, per_lat, per_lon):
-            return 0.0
         ee = math.sqrt(max(covariance[0], 1e-6))
         en = covariance[1] / ee
         nn = math.sqrt(max(covariance[2] - en * en, 0.0))
-        total = 0.0
-        for u, weight in ((-STEP, 1 / 6), (0.0, 2 / 3), (STEP, 1 / 6)):
-            x, y = lon + ee * u / per_lon, lat + en * u / per_lat
-            ends = self._clear_at(y - nn * STEP / per_lat, x) + self._clear_at(y + nn * STEP / per_lat, x)
-            total += weight * (ends / 6 + 2 / 3 * self._clear_at(y, x))
-        return total
+        ee, en, nn = ee * STEP / per_lon, en * STEP / per_lat, nn * STEP / per_lat
+        before, after = self._column(lat - en, lon - ee, nn), self._column(lat + en, lon + ee, nn)
+        return MIDDLE * self._column(lat, lon, nn) + END * (before + after)
+
+    def _column(self, lat: float, lon: float, step: float) -> float:
+        """How clearly it saw what lies on a meridian, a step to either side of a point."""
+        ends = self._clear_at(lat - step, lon) + self._clear_at(lat + step, lon)
+        return MIDDLE * self._clear_at(lat, lon) + END * ends
 
     def _clear_at(self, lat: float, lon: float) -> float:
         """How clearly the pass saw the cell of a point."""
@@ -74,17 +71,10 @@ class View:
                 high = middle
         return self._clear[low] if low < len(keys) and keys[low] == key else 0.0
 
-    def _in_reach(self, lat: float, lon: float, covariance: Covariance, per_lat: float, per_lon: float) -> bool:
-        """Whether the pass looked where a spot may be."""
-        reach = self._margin_m + STEP * math.sqrt(max(covariance[0] + 2.0 * covariance[2], 0.0))
-        for n in range(len(self._lat)):
-            north, east = (lat - self._lat[n]) * per_lat, (lon - self._lon[n]) * per_lon
-            if north * north + east * east <= reach * reach:
-                return True
-        return False
 
-
-STEP = math.sqrt(3.0)  # three-point Gauss-Hermite, in sigma: a sixth each at its ends, the rest in the middle
+STEP: Final = math.sqrt(3.0)  # three-point Gauss-Hermite, in sigma, and what its points count
+END: Final = 1 / 6
+MIDDLE: Final = 2 / 3
 
 
 class Views:
