@@ -4,7 +4,8 @@ The joint engine, `dispatcher/joint`.
 
 Stored    Cases about the district of `fleet_world.py`, as densely as there (150 in a square kilometre), each opened by
           the engine itself from one sure sighting.
-Measured  A day of the fleet benchmark's lines, sightings and passes, read by that engine with its default parameters.
+Measured  The three days of a world of the fleet benchmark, sightings and passes, read by that engine with its default
+          parameters.
           Each number of stored cases has a process of its own and reads the same lines. Rates are sightings by the
           seconds of one core that sightings and passes took together: in the engine alone, and with parsing.
 Growth    Seconds at the largest number of stored cases by those at the smallest, beside what a logarithm grows.
@@ -51,7 +52,6 @@ SPACING_M = 80.0
 CLEAR_M = 1500.0  # about the district's middle nothing is stored
 KINDS = ("garbage", "overflow_bin", "street_stall", "outside_shop")
 ASKED = 1000.0  # sightings a second
-DAYS = 1.0
 
 
 def main(
@@ -62,7 +62,7 @@ def main(
     plot: Path | None = None,
 ) -> dict[str, Any]:
     """Measure; the table goes to standard error, one line of JSON to standard output. `json` leaves out the table."""
-    size = Size(days=DAYS) if size is None else size
+    size = Size() if size is None else size
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         write(Path(scratch), *build(1, size))

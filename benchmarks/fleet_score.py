@@ -25,7 +25,8 @@ rebound    recall: seen episodes that are a return, whose thing's episode before
            without the condition of having been closed. precision: opened cases with `episode` > 1 that are one.
 bins       split: objects beyond the first of each bin; invented: objects seen by two passes that are no bin; both by
            bin seen by two passes. swallowed: bins seen by two passes that no object is.
-position   Metres from an entity that is a bin or an episode to it, by the number of its passes.
+position   Metres from an entity that is a bin or an episode to it, by the number of its own passes. of_things: of
+           each bin and episode once, from the entity that has most of its sightings, by the passes that saw the thing.
 owner      Opened cases that are an episode: whether the most probable owner is right, by the distance to the border.
            ece: expected calibration error of its probability, ten equal bins (Naeini et al. 2015).
 """
@@ -154,7 +155,7 @@ def score(document: Mapping[str, Any], truth: Mapping[str, Any]) -> dict[str, An
         "close": closes(world, cases),
         "rebound": rebounds(world, cases),
         "bins": bins(world, objects),
-        "position_m": positions(world, [*cases, *objects]),
+        "position_m": positions(world, [*cases, *objects]) | {"of_things": of_things(world, [*cases, *objects])},
         "owner": owners(world, cases),
     }
 
@@ -267,14 +268,34 @@ def bins(world: World, objects: Sequence[Entity]) -> dict[str, Any]:
 
 
 def positions(world: World, entities: Iterable[Entity]) -> dict[str, Any]:
-    """Errors by number of passes."""
-    errors: dict[tuple[int, int], list[float]] = {span: [] for span in PASSES}
+    """Errors of entities by the number of their passes."""
+    return _by_passes((entity.passes, error) for entity in entities if (error := _off(world, entity)) is not None)
+
+
+def of_things(world: World, entities: Iterable[Entity]) -> dict[str, Any]:
+    """Errors of things by the number of passes that saw them."""
+    best: dict[str, tuple[int, Entity]] = {}
     for entity in entities:
-        thing = world.episodes[entity.of].thing if entity.real else world.things.get(entity.of)
-        if thing is None or thing["poster"]:
-            continue
-        span = next(s for s in PASSES if s[0] <= max(1, entity.passes) <= s[1])
-        errors[span].append(distance_m(entity.doc["lat"], entity.doc["lon"], thing["lat"], thing["lon"]))
+        own = sum(world.label(sighting) == entity.of for sighting in entity.doc["sightings"])
+        if own > best.get(entity.of, (0, None))[0]:
+            best[entity.of] = own, entity
+    return _by_passes(
+        (len(world.passes[of]), error) for of, (_, entity) in best.items() if (error := _off(world, entity)) is not None
+    )
+
+
+def _off(world: World, entity: Entity) -> float | None:
+    """Metres from the bin or episode that an entity is; None for another one."""
+    thing = world.episodes[entity.of].thing if entity.real else world.things.get(entity.of)
+    if thing is None or thing["poster"]:
+        return None
+    return distance_m(entity.doc["lat"], entity.doc["lon"], thing["lat"], thing["lon"])
+
+
+def _by_passes(found: Iterable[tuple[int, float]]) -> dict[str, Any]:
+    errors: dict[tuple[int, int], list[float]] = {span: [] for span in PASSES}
+    for passes, error in found:
+        errors[next(s for s in PASSES if s[0] <= max(1, passes) <= s[1])].append(error)
     names = {span: f"{span[0]}" if span[0] == span[1] else f"{span[0]}-{span[1]}" for span in PASSES}
     names[PASSES[-1]] = "10+"
     return {names[span]: _spread(values, 3) for span, values in errors.items()}

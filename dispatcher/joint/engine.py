@@ -72,6 +72,10 @@ class Engine:
         self._others.add(item.id)
         return events
 
+    def use(self, areas: Areas) -> None:
+        """Route what is opened from now on by newer areas; a case that is told keeps those that it was routed by."""
+        self._areas.append(areas)
+
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
         return self._docket.cases()

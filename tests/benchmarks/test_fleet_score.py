@@ -214,6 +214,19 @@ def test_position_errors_are_metres_by_the_number_of_passes() -> None:
     assert found["1"]["median"] == pytest.approx(0.0, abs=0.01)
 
 
+def test_position_errors_of_things_are_by_the_passes_that_saw_them() -> None:
+    """x was told by three passes; one of its sightings lies apart, as an object of its own that is not x's place."""
+    near, stray = object_("x1", "x2", lat=22.54 + 3 / 110_750), object_("x3", lat=22.5403)
+    found = score(document(objects=(near, stray)), BINS)["position_m"]
+    assert found["1"]["n"] == 1
+    assert found["of_things"]["1"]["n"] == 0
+    assert found["of_things"]["2-4"] == {
+        "n": 1,
+        "median": pytest.approx(3.0, abs=0.01),
+        "p90": pytest.approx(3.0, abs=0.01),
+    }
+
+
 def test_the_owner_is_right_by_distance_to_the_border() -> None:
     things = [thing("a", (0, 20), border_m=1.0), thing("b", (0, 20), border_m=30.0)]
     world = truth(things, TWO["sightings"])
