@@ -5,9 +5,8 @@ The joint engine, `dispatcher/joint`.
 Stored    Cases about the district of `fleet_world.py`, as densely as there (150 in a square kilometre), each opened by
           the engine itself from one sure sighting.
 Measured  The three days of a world of the fleet benchmark, sightings and passes, read by that engine with its default
-          parameters.
-          Each number of stored cases has a process of its own and reads the same lines. Rates are sightings by the
-          seconds of one core that sightings and passes took together: in the engine alone, and with parsing.
+          parameters. Each number of stored cases has a process of its own and reads the same lines. Rates are sightings
+          by the seconds of one core that sightings and passes took together: in the engine alone, and with parsing.
 Growth    Seconds at the largest number of stored cases by those at the smallest, beside what a logarithm grows.
 
     jiexun bench cases --levels 10000,100000,1000000 --json

@@ -13,6 +13,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from importlib.metadata import version
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -79,8 +80,8 @@ def _current(folder: Path) -> bool:
 
 
 def _digest(folder: Path) -> str:
-    """Of the sources, and of the Python that the result is for."""
-    digest = hashlib.sha256(SUFFIX.encode())
+    """Of the sources, and of the Python and the run-time library that the result is for."""
+    digest = hashlib.sha256(f"{SUFFIX} {version('librt')}".encode())
     for module in _sources(folder):
         digest.update(f"{module.name}\0{hashlib.sha256(module.read_bytes()).hexdigest()}\0".encode())
     return digest.hexdigest()

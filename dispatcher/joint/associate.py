@@ -7,78 +7,26 @@ each, all sightings are matched at once; the likeliest is kept. A sighting that 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 from librt.vecs import vec
 from mypy_extensions import i64
 
-from dispatcher.joint.bias import UNKNOWN, Bias, Fit, Window
+from dispatcher.joint.bias import Fit, Window
 from dispatcher.joint.matrix import zeros
-from dispatcher.joint.seen import LOG_2PI, Seen, length, log_density, plus
-from dispatcher.joint.thing import CREDIBLE, Thing
-from vision.sighting import Covariance
+from dispatcher.joint.pairs import FLOOR_M2, Pairs
+from dispatcher.joint.seen import Seen, length, log_density, plus
+from dispatcher.joint.thing import Thing
 
-GHOSTS_PER_M2: Final = 1e-5  # density of ghosts that look like a disorder in a pass, at even odds; less the surer
-OBJECT_GHOSTS_PER_M2: Final = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
-NEW_PER_M2: Final = 5e-5  # density at which a pass reports things that nobody knows yet ...
-UNKNOWN_PER_M2: Final = 6e-4  # ... and permanent ones where no pass looked before; each leaves half of them
-NEW_BIN_PER_M2: Final = 5e-6  # density at which a pass reports an overflowing bin that no pass saw before
-FLOOR_M: Final = 0.5  # 1 sigma, each axis, beside what the covariances claim
-FLOOR_M2: Final = FLOOR_M**2
-FARTHEST_M: Final = 40.0  # however vague the positions, things farther apart than this are never taken for one
 BANK_M: Final = 3.0  # things of one key seen in one pass this close to each other are one disorder
 BANK_REACH_M: Final = 8.0  # from a bank's middle; a row longer than that is more than one disorder
-CANDIDATES: Final = 6  # known things considered for one sighting
 HYPOTHESES: Final = 24
 ROUNDS: Final = 5
 REFINED: Final = 6  # of the hypotheses, the likeliest, worked out in full
 CLEAR: Final = 3.0  # a candidate that leads by so much (log) needs no further thought
 LOG_NEIGHBOUR: Final = math.log(5e-4)  # per m²: how densely things of one key stand beside each other
 TWICE: Final = math.log(0.12)  # a tracker lost a thing and found it again: two sightings of it in one pass
-LEAST_TOLD: Final = 1e-4  # 1/m² that a run at least tells of how far the map is adrift
 STAYS: Final = 1.0  # what a new solution must gain (log) to undo an old one
-
-Near = Callable[[Seen, float], list[Thing]]
-
-
-class Candidate:
-    """A known thing that a sighting may be of."""
-
-    def __init__(
-        self, likely: float, thing: Thing, error: tuple[float, float], noise: Covariance, prior: float
-    ) -> None:
-        self.likely = likely  # log density, times the thing's being there
-        self.thing = thing
-        self.error = error  # reported less known position
-        self.noise = noise  # of both
-        self.prior = prior  # log chance that the thing is still there
-
-
-class Pairs:
-    """M pairs (sighting of a window, known thing), in order of the sightings."""
-
-    def __init__(self, size: i64) -> None:
-        self.i: list[int] = []  # (M,) which sighting
-        self.things: list[Thing] = []
-        self.candidates: list[Candidate] = []
-        self.new = zeros(size)  # (N,) log density of unknown things at each sighting
-
-    def likely(self, p: int, bias: Bias) -> float:
-        """Log density of a pair's error, given the bias and its covariance, times the thing's being there."""
-        pair = self.candidates[p]
-        e, n = pair.error[0] - bias[0], pair.error[1] - bias[1]
-        a, b, c = pair.noise[0] + bias[2], pair.noise[1] + bias[3], pair.noise[2] + bias[4]
-        det = a * c - b * b
-        d2 = (c * e * e - 2 * b * e * n + a * n * n) / det
-        return -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI + pair.prior
-
-    def all_likely(self, curve: Fit) -> vec[float]:
-        """(M,) under a curve."""
-        out = zeros(len(self.i))
-        for p, i in enumerate(self.i):
-            out[p] = self.likely(p, curve.at(i))
-        return out
 
 
 class Solution:
@@ -90,104 +38,13 @@ class Solution:
         self.score = score
 
 
-def reach_m(seen: Seen) -> float:
-    """How far from where it was reported a thing may lie that a sighting is of."""
-    return min(FARTHEST_M, 4.0 + 3.5 * math.sqrt(max(seen.claimed[0], seen.claimed[2])))
-
-
-def pairs_of(window: Window, near: Near, new: Callable[[Seen], float]) -> Pairs:
-    """The known things near enough to be what the sightings are of. Their own run's word does not count."""
-    pairs = Pairs(window.size)
-    around = [near(seen, reach_m(seen)) for seen in window.seens]
-    drift = zeros(window.size)
-    for n in range(window.size):
-        drift[n] = _adrift(window.seens[n], around[n])
-    window.adrift(drift)
-    for n in range(window.size):
-        pairs.new[n] = new(window.seens[n])
-        for candidate in _candidates(window.seens[n], around[n], window, n, pairs.new[n]):
-            pairs.i.append(n)
-            pairs.things.append(candidate.thing)
-            pairs.candidates.append(candidate)
-    return pairs
-
-
-def _candidates(seen: Seen, known: list[Thing], window: Window, n: i64, fresh: float) -> list[Candidate]:
-    """The known things that a sighting may be of, the likeliest first.
-
-    Here most things are looked at and turned down, so it is written out in plain numbers.
-    """
-    found: list[Candidate] = []
-    run, own, plain = seen.run, seen.own, seen.plain
-    lat, lon = seen.reported
-    drift = window.drift[n]
-    aa, bb, cc = seen.claimed[0] + drift, seen.claimed[1], seen.claimed[2] + drift
-    for thing in known:
-        if plain and _incredible(seen, thing):
-            continue
-        at, beside, covariance = thing.lat, thing.lon, thing.covariance
-        if run in thing.messages:
-            if not thing.known_without(run):
-                continue
-            at, beside, covariance = thing.without(run)
-        east, north = (lon - beside) * window.per_lon, (lat - at) * window.per_lat
-        if east * east + north * north > FARTHEST_M * FARTHEST_M:
-            continue
-        a, b, c = aa + covariance[0] + FLOOR_M2, bb + covariance[1], cc + covariance[2] + FLOOR_M2
-        det = a * c - b * b
-        d2 = (c * east * east - 2 * b * east * north + a * north * north) / det
-        likely = -0.5 * d2 - 0.5 * math.log(det) - LOG_2PI
-        if likely > fresh - 8.0 or thing is seen.thing:
-            prior = thing.prior(seen.at)
-            if thing.plain:
-                prior += thing.as_reported(seen.at, disordered=not plain)
-            spread = (own[0] + covariance[0] + FLOOR_M2, own[1] + covariance[1], own[2] + covariance[2] + FLOOR_M2)
-            _insert(found, Candidate(likely + prior, thing, (east, north), spread, prior))
-    return found
-
-
-def _insert(found: list[Candidate], one: Candidate) -> None:
-    """Keep the likeliest, in order; of two as likely, the older thing comes first."""
-    at = len(found)
-    while at > 0:
-        before = found[at - 1]
-        if before.likely > one.likely or (before.likely == one.likely and before.thing.number < one.thing.number):
-            break
-        at -= 1
-    found.insert(at, one)
-    if len(found) > CANDIDATES:
-        found.pop()
-
-
-def _incredible(seen: Seen, thing: Thing) -> bool:
-    """True when a sighting in order and what is known of a permanent thing are together likelier ghosts than not."""
-    return thing.plain > 0 and thing.odds + (0.0 if seen.thing is thing else seen.odds) < CREDIBLE
-
-
-def _adrift(seen: Seen, known: list[Thing]) -> float:
-    """Variance, m², of how far the map is off around a sighting, by the known thing that tells most.
-
-    UNKNOWN where other runs saw nothing.
-    """
-    most = 0.0
-    for thing in known:
-        tells = thing.drift[0]
-        if tells > most:
-            own = thing.messages.get(seen.run)
-            if own is not None:
-                tells -= own.error[0]
-            if tells > most:
-                most = tells
-    return 1.0 / most if most > LEAST_TOLD else UNKNOWN
-
-
 Refinements = dict[tuple[int, ...], tuple[Fit, list[int] | None]]  # matching -> curve, and what it leads to
 
 
 def solve(window: Window, pairs: Pairs, *, fixed: bool = False) -> Solution:
     """The likeliest assignment; with `fixed` all keep what they have."""
     held = _held(window, pairs)
-    if fixed or not pairs.things:
+    if fixed or not pairs.candidates:
         curve = _fitted(window, pairs, held)
         return Solution(held, curve, 0.0 if fixed else _score(window, pairs, held, curve))
     known: Refinements = {}
@@ -207,7 +64,7 @@ def _held(window: Window, pairs: Pairs) -> list[int]:
     """The pairs that stand already."""
     held = [-1] * len(window.seens)
     for p, i in enumerate(pairs.i):
-        if window.seens[i].thing is pairs.things[p]:
+        if window.seens[i].thing is pairs.candidates[p].thing:
             held[i] = p
     return held
 
@@ -303,7 +160,7 @@ def _match(window: Window, pairs: Pairs, likely: vec[float], held: list[int]) ->
         for p in order:
             if gain[p] + price < 0.0:
                 break
-            i, thing = pairs.i[p], pairs.things[p]
+            i, thing = pairs.i[p], pairs.candidates[p].thing
             if done[i]:
                 continue
             # what a pass tells twice may be a neighbour
@@ -376,7 +233,7 @@ def _score(window: Window, pairs: Pairs, pair: list[int], curve: Fit) -> float:
             score += pairs.new[i]
             continue
         score += pairs.candidates[p].prior
-        told = window.seens[i].look, pairs.things[p].number
+        told = window.seens[i].look, pairs.candidates[p].thing.number
         if told in once:
             score += TWICE
         once.add(told)

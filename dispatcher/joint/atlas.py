@@ -20,8 +20,6 @@ from dispatcher.joint.associate import (
     TWICE,
     Solution,
     beside,
-    pairs_of,
-    reach_m,
     relative,
     solve,
     with_pair,
@@ -29,7 +27,8 @@ from dispatcher.joint.associate import (
 from dispatcher.joint.bias import Bias, Fit, Window
 from dispatcher.joint.kin import Kin
 from dispatcher.joint.map import SUSPECT_M
-from dispatcher.joint.seen import Seen, plus
+from dispatcher.joint.pairs import pairs_of, reach_m
+from dispatcher.joint.seen import Seen, plus, surest
 from dispatcher.joint.thing import CREDIBLE, Thing
 from vision.sighting import Covariance, Sighting
 
@@ -105,9 +104,9 @@ class Atlas(Kin):
         if choice >= 0:
             if best - max(pairs.new[own], second) < CLEAR:
                 return False
-            if seen.look in pairs.things[choice].passes:
+            if seen.look in pairs.candidates[choice].thing.passes:
                 return False
-        self._assign(seen, None if choice < 0 else pairs.things[choice], touched)
+        self._assign(seen, None if choice < 0 else pairs.candidates[choice].thing, touched)
         if choice >= 0:
             pair = list(solution.pair)
             pair[own] = choice
@@ -200,7 +199,7 @@ class Atlas(Kin):
         pairs = pairs_of(window, self._near, self._fresh)
         solution = solve(window, pairs)
         for seen, pair in zip(seens, solution.pair, strict=True):
-            self._assign(seen, None if pair < 0 else pairs.things[pair], touched)
+            self._assign(seen, None if pair < 0 else pairs.candidates[pair].thing, touched)
         self._locate(window, solution, lambda _: True, touched)
 
     def _told(self, seens: list[Seen], touched: dict[int, Thing]) -> None:
@@ -354,5 +353,5 @@ def _overlooked(thing: Thing) -> bool:
     """True when less than GHOSTLY of the passes that should have seen a thing did, each as far as it is believed."""
     if thing.expected < GHOSTLY_AFTER or len(thing.passes) > thing.expected / 2:
         return False
-    saw = sum([max([seen.confidence for seen in seens]) for seens in thing.passes.values()])
+    saw = sum([surest(seens) for seens in thing.passes.values()])
     return saw <= GHOSTLY * thing.expected

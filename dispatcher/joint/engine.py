@@ -13,13 +13,13 @@ from typing import Final
 
 from dispatcher.area import Areas
 from dispatcher.case import Case, Share, State
-from dispatcher.joint.associate import FARTHEST_M
 from dispatcher.joint.atlas import Atlas, Identify
 from dispatcher.joint.belief import Look
 from dispatcher.joint.case import Anchor, CaseEvent
 from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
+from dispatcher.joint.pairs import FARTHEST_M
 from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen
 from dispatcher.joint.thing import Thing

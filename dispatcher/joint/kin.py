@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from dispatcher.joint.associate import BANK_M, FLOOR_M2
+from dispatcher.joint.associate import BANK_M
 from dispatcher.joint.map import Map
+from dispatcher.joint.pairs import FLOOR_M2
 from dispatcher.joint.seen import Seen, length
 from dispatcher.joint.thing import Thing
 from dispatcher.joint.twins import LOG_ANOTHER, ONE_OF_TWO, sameness, summed, told_apart, widest

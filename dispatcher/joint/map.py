@@ -9,23 +9,21 @@ import math
 from collections.abc import Iterable
 from typing import Final
 
-from dispatcher.joint.associate import (
-    FARTHEST_M,
-    GHOSTS_PER_M2,
-    NEW_BIN_PER_M2,
-    NEW_PER_M2,
-    OBJECT_GHOSTS_PER_M2,
-    UNKNOWN_PER_M2,
-)
 from dispatcher.joint.bias import Bias
 from dispatcher.joint.fleet import Fleet
 from dispatcher.joint.grid import Grid
+from dispatcher.joint.pairs import FARTHEST_M
 from dispatcher.joint.seen import Seen, plus
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import UNTIED, undecided
 from dispatcher.joint.view import Views
 from ingest.frame import derived_id
 
+GHOSTS_PER_M2: Final = 1e-5  # density of ghosts that look like a disorder in a pass, at even odds; less the surer
+OBJECT_GHOSTS_PER_M2: Final = 3e-4  # ... and like an object: of those there are more, real ones and ghosts
+NEW_PER_M2: Final = 5e-5  # density at which a pass reports things that nobody knows yet ...
+UNKNOWN_PER_M2: Final = 6e-4  # ... and permanent ones where no pass looked before; each leaves half of them
+NEW_BIN_PER_M2: Final = 5e-6  # density at which a pass reports an overflowing bin that no pass saw before
 DRIFTS_M: Final = 100.0  # over so many metres the map is off by about the same
 SUSPECT_M: Final = 12.0  # a rarely seen thing so close to one often seen may be its ghost: its runs are worked out anew
 

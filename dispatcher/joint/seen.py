@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -73,6 +74,14 @@ class Seen:
         )
         seen.lat, seen.lon, seen.covariance = sighting.lat, sighting.lon, plus(own, shared)
         return seen
+
+
+def surest(seens: Sequence[Seen]) -> float:
+    """The highest confidence of what one look saw."""
+    most = 0.0
+    for seen in seens:
+        most = max(most, seen.confidence)
+    return most
 
 
 def pass_of(look: str) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 from dispatcher.joint.belief import Look
 from dispatcher.joint.record import Record
-from dispatcher.joint.seen import Seen, inverse, length, minus, plus
+from dispatcher.joint.seen import Seen, inverse, length, minus, plus, surest
 from ingest.geo import m_per_deg
 from vision.sighting import Covariance
 
@@ -108,10 +108,7 @@ class Thing:
         self.kinship.clear()
         doubt = 1.0
         for seens in islice(self.passes.values(), SURE):
-            surest = 0.0
-            for seen in seens:
-                surest = max(surest, seen.confidence)
-            doubt *= 1.0 - min(0.95, surest)
+            doubt *= 1.0 - min(0.95, surest(seens))
         self.believed = max(LEAST_THERE, 1.0 - doubt)
 
     def remove(self, seen: Seen) -> None:
@@ -169,15 +166,15 @@ class Thing:
 
         Its error is weighed by how surely it is none on average.
         """
-        surest = seens[0].covariance
+        best = seens[0].covariance
         lat, lon, off_lat, off_lon = 0.0, 0.0, 0.0, 0.0
         for seen in seens:
-            if seen.covariance[0] + seen.covariance[2] < surest[0] + surest[2]:
-                surest = seen.covariance
+            if seen.covariance[0] + seen.covariance[2] < best[0] + best[2]:
+                best = seen.covariance
             lat, lon = lat + (seen.lat - self.lat0), lon + (seen.lon - self.lon0)
             off_lat, off_lon = off_lat + (seen.reported[0] - seen.lat), off_lon + (seen.reported[1] - seen.lon)
         n = len(seens)
-        ee, en, nn = inverse(surest)
+        ee, en, nn = inverse(best)
         east, north = lon / n * self.per_lon, lat / n * self.per_lat
         a, b, c = seens[0].root
         weight = 1.0 / ((a * a + 2 * b * b + c * c) / 2 + 0.5)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from dispatcher.joint.associate import BANK_M, FARTHEST_M, FLOOR_M, FLOOR_M2, LOG_NEIGHBOUR, apart, apart_m, relative
-from dispatcher.joint.seen import Seen, length, log_density, mahalanobis2, plus
+from dispatcher.joint.associate import BANK_M, LOG_NEIGHBOUR, apart, apart_m, relative
+from dispatcher.joint.pairs import FARTHEST_M, FLOOR_M, FLOOR_M2
+from dispatcher.joint.seen import Seen, length, log_density, mahalanobis2, plus, surest
 from dispatcher.joint.thing import CREDIBLE, Kinship, Thing
 from vision.sighting import Covariance
 
@@ -67,9 +68,7 @@ def sameness(a: Thing, b: Thing, astray: float = 0.0, *, least: float = DECIDED_
 
 def _gone_before(a: Thing, b: Thing) -> bool:
     """True when a disorder was verified gone before another was first seen: it came back, or something else came."""
-    first = math.inf
-    for seens in b.passes.values():
-        first = min(first, seens[0].at)
+    first, _ = _span(b)
     gone = False
     for record in a.records:
         for seen in record.seens:
@@ -102,14 +101,20 @@ def _wider(covariance: Covariance, more: float) -> Covariance:
 
 def _while(a: Thing, b: Thing) -> int:
     """How many passes saw a thing between the first and the last that saw another."""
-    first, last = math.inf, -math.inf
-    for seens in b.passes.values():
-        first, last = min(first, seens[0].at), max(last, seens[0].at)
+    first, last = _span(b)
     n = 0
     for seens in a.passes.values():
         if first <= seens[0].at <= last:
             n += 1
     return n
+
+
+def _span(thing: Thing) -> tuple[float, float]:
+    """When passes saw a thing first and last."""
+    first, last = math.inf, -math.inf
+    for seens in thing.passes.values():
+        first, last = min(first, seens[0].at), max(last, seens[0].at)
+    return first, last
 
 
 def undecided(a: Thing, b: Thing) -> bool:
@@ -132,7 +137,7 @@ def _both(a: Thing, b: Thing, passes: Iterable[str]) -> tuple[float, float]:
     says = []
     for id in sorted(passes):
         mine, others = a.passes[id], b.passes[id]
-        believed = min(_surest(mine), _surest(others))
+        believed = min(surest(mine), surest(others))
         both += believed * two(apart_m(mine[0], others[0]))
         says.append(believed * told_apart(mine[0], others[0]))
     return both, summed(says)
@@ -154,13 +159,6 @@ def told_apart(a: Seen, b: Seen) -> float:
 def two(apart: float) -> float:
     """How far it counts that a pass told of two things so far apart (m): within a tracker's reach they may be one."""
     return min(max((apart - BANK_M) / (CLEARLY_TWO_M - BANK_M), 0.0), 1.0)
-
-
-def _surest(seens: Sequence[Seen]) -> float:
-    most = 0.0
-    for seen in seens:
-        most = max(most, seen.confidence)
-    return most
 
 
 def widest(thing: Thing, seens: Sequence[Seen]) -> tuple[Seen, Seen] | None:
