@@ -3,10 +3,13 @@
 The joint engine, `dispatcher/joint`.
 
 Stored    Cases about the district of `fleet_world.py`, as densely as there (150 in a square kilometre), each opened by
-          the engine itself from one sure sighting.
+          the engine itself from one sure sighting, over the month before. Nobody looks at them again, so that they rest
+          on disk: memory is what is left.
 Measured  The three days of a world of the fleet benchmark, sightings and passes, read by that engine with its default
           parameters. Each number of stored cases has a process of its own and reads the same lines. Rates are sightings
           by the seconds of one core that sightings and passes took together: in the engine alone, and with parsing.
+Fetched   Some of the stored cases, each seen again by one vehicle, in any order: milliseconds for each to be fetched
+          from the disk and decided on.
 Growth    Seconds at the largest number of stored cases by those at the smallest, beside what a logarithm grows.
 
     jiexun bench cases --levels 10000,100000,1000000 --json
@@ -24,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -36,7 +40,6 @@ from benchmarks.fleet_messages import MODEL, Size, build, write
 from benchmarks.fleet_world import ORIGIN, START
 from benchmarks.machine import commit
 from dispatcher.area import read_areas
-from dispatcher.case import State
 from dispatcher.dispatch import parsed
 from dispatcher.joint.engine import Engine
 from ingest.envelope import parse_envelope
@@ -51,6 +54,8 @@ SPACING_M = 80.0
 CLEAR_M = 1500.0  # about the district's middle nothing is stored
 KINDS = ("garbage", "overflow_bin", "street_stall", "outside_shop")
 ASKED = 1000.0  # sightings a second
+MONTH = timedelta(days=30)
+FETCHED = 2000  # stored cases that are seen again
 
 
 def main(
@@ -91,11 +96,10 @@ def measure(folder: Path, level: int) -> dict[str, Any]:
     """Fill an engine with so many cases, and time the world of a folder on it."""
     areas, _ = read_areas(folder / "areas.geojson")
     engine = Engine(areas, Taxonomy.read())
-    began = time.process_time()
+    began, opened = time.process_time(), 0
     for sighting in stored(level):
-        engine.read(sighting, made_at=sighting.seen_at)
+        opened += sum(event.event == "opened" for event in engine.read(sighting, made_at=sighting.seen_at))
     grown_s = time.process_time() - began
-    opened = sum(case.state is State.OPEN for case in engine.cases())
     began = time.process_time()
     read = [parse_envelope(line) for line in (folder / "world.jsonl").read_bytes().splitlines()]
     items = [(envelope.time, parsed(envelope)) for envelope in read]
@@ -105,6 +109,13 @@ def measure(folder: Path, level: int) -> dict[str, Any]:
         engine.read(item, made_at=made_at)
     engine_s = time.process_time() - began
     sightings = sum(isinstance(item, Sighting) for _, item in items)
+    resting, resting_mb = engine.resting, engine.resting_bytes // 2**20
+    memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    again = seen_again(level, items[-1][0])
+    began = time.process_time()
+    for sighting in again:
+        engine.read(sighting, made_at=sighting.seen_at)
+    fetch_s = time.process_time() - began
     return {
         "stored": level,
         "open": opened,
@@ -115,7 +126,10 @@ def measure(folder: Path, level: int) -> dict[str, Any]:
         "parse_s": round(parse_s, 3),
         "engine_per_s": round(sightings / engine_s, 1),
         "per_s": round(sightings / (engine_s + parse_s), 1),
-        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "memory_mb": memory_mb,
+        "resting": resting,
+        "resting_mb": resting_mb,
+        "fetch_ms": round(1e3 * fetch_s / len(again), 3),
     }
 
 
@@ -132,10 +146,25 @@ def stored(count: int) -> Iterator[Sighting]:
         if given == count:
             return
         given += 1
-        yield _sighting(given, latlon_from_offset(*ORIGIN, east, north), KINDS[n % len(KINDS)])
+        at = START - MONTH + MONTH * (0.95 * given / count)
+        yield _sighting(given, latlon_from_offset(*ORIGIN, east, north), KINDS[n % len(KINDS)], at)
 
 
-def _sighting(n: int, latlon: tuple[float, float], kind: str) -> Sighting:
+def seen_again(level: int, after: datetime) -> list[Sighting]:
+    """Some of the stored cases, seen once more by one vehicle each, in any order."""
+    dice = np.random.default_rng(2)
+    count = min(FETCHED, level)
+    wanted = set(dice.choice(level, count, replace=False).tolist())
+    chosen = [sighting for n, sighting in enumerate(stored(level)) if n in wanted]
+    out = []
+    for n, at in enumerate(dice.permutation(len(chosen)).tolist()):
+        one = chosen[at]
+        times = {"seen_at": after + timedelta(seconds=n), "id": f"again-{one.id}", "pass_id": f"again-{one.pass_id}"}
+        out.append(replace(one, vehicle=f"again-{n}", **times))
+    return out
+
+
+def _sighting(n: int, latlon: tuple[float, float], kind: str, at: datetime) -> Sighting:
     id = derived_id("stored", str(n))
     return Sighting(
         id=id,
@@ -145,7 +174,7 @@ def _sighting(n: int, latlon: tuple[float, float], kind: str) -> Sighting:
         kind=kind,
         matter=_matter(kind),
         confidence=0.98,
-        seen_at=START - timedelta(hours=48) + timedelta(seconds=600 * (n // 5000)),
+        seen_at=at,
         lat=round(latlon[0], 7),
         lon=round(latlon[1], 7),
         covariance_m2=(11.0, 0.0, 11.0),
@@ -170,11 +199,12 @@ def growth(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def table(result: dict[str, Any]) -> str:
     """The figures for people."""
-    head = ("stored", "engine/s", "with parsing/s", "ms a sighting", "MB")
+    head = ("stored", "engine/s", "with parsing/s", "ms a sighting", "MB", "MB on disk", "ms a fetch")
     lines = ["".join(f"{name:>16}" for name in head) + "   (sightings a second, passes included)"]
     for row in result["levels"]:
         each_ms = 1e3 * row["engine_s"] / row["sightings"]
         cells = (f"{row['stored']:,}", row["engine_per_s"], row["per_s"], f"{each_ms:.3f}", row["memory_mb"])
+        cells = (*cells, row["resting_mb"], row["fetch_ms"])
         lines.append("".join(f"{cell:>16}" for cell in cells))
     grew = result["growth"]
     lines.append(f"grew {grew['engine']:.2f} times, a logarithm {grew['logarithm']:.2f}; asked: {ASKED:,.0f} a second")

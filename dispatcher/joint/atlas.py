@@ -144,6 +144,10 @@ class Atlas(Kin):
             touched |= self.rework(run)
         return touched
 
+    def due(self) -> set[int]:
+        """The runs that will be worked out again."""
+        return {run for queue in self._due for _, run in queue}
+
     def finish(self, run: int, now: float) -> dict[int, Thing]:
         """Work out a run whose passes arrived, and plan when to do so again."""
         if run not in self.fleet.fits:

@@ -11,6 +11,7 @@ from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.episode import Episode, episodes
 from dispatcher.joint.manner import MANY, Manners
+from dispatcher.joint.packing import Placed
 from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen, pass_of
 from dispatcher.joint.thing import Located, Thing
@@ -37,6 +38,7 @@ class Docket:
         self.records: dict[str, Record] = {}
         self._surveyed = surveyed
         self._owners = owners
+        self.rests: Callable[[str], bool] = lambda _: False  # whether a case of some id is kept elsewhere
         self._founded = 0
         self._waiting: list[CaseEvent] = []
         self.firsts = Firsts()
@@ -101,7 +103,7 @@ class Docket:
         first = min(seens, key=lambda s: s.number)
         assert first.sighting.matter is not None
         id, again = derived_id("case", first.sighting.id), 0
-        while id in self.records:
+        while id in self.records or self.rests(id):
             again += 1
             id = derived_id("case", first.sighting.id, str(again))
         record = Record(id, self._founded, first.sighting.kind, first.sighting.matter)
@@ -245,8 +247,17 @@ class Docket:
         thing = record.thing
         assert thing is not None  # every case is routed after its first review
         record.routed, record.routed_passes = (thing.lat, thing.lon), len(thing.passes)
-        record.lat, record.lon, record.covariance = self._surveyed(thing)
-        record.owners = self._owners(record.areas, record.lat, record.lon, record.covariance)
+        record.lat, record.lon, record.covariance, record.owners = self._whose(record, thing)
+
+    def _whose(self, record: Record, thing: Thing) -> Placed:
+        lat, lon, covariance = self._surveyed(thing)
+        return lat, lon, covariance, self._owners(record.areas, lat, lon, covariance)
+
+    def placed(self, record: Record) -> Placed:
+        """Where a case is and whose, as far as is known now; what decides is what was known when it was routed."""
+        thing = record.thing
+        assert thing is not None
+        return self._whose(record, thing)
 
     def _event(
         self, record: Record, event: str, cause: str, at: datetime, to: tuple[str, ...], into: str | None = None

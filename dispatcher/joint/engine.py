@@ -21,8 +21,9 @@ from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
 from dispatcher.joint.pairs import FARTHEST_M
 from dispatcher.joint.record import Record
+from dispatcher.joint.rest import RESTS, Rest
 from dispatcher.joint.seen import Seen
-from dispatcher.joint.thing import Thing
+from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import undecided
 from dispatcher.joint.view import View
 from dispatcher.owner import owners
@@ -48,13 +49,25 @@ Input = Sighting | Pass | Merge | Split
 class Engine:
     """Every thing, and what was told about it."""
 
-    def __init__(self, areas: Areas, taxonomy: Taxonomy, identify: Identify | None = None) -> None:
+    def __init__(
+        self,
+        areas: Areas,
+        taxonomy: Taxonomy,
+        identify: Identify | None = None,
+        *,
+        rests: timedelta | None = RESTS,
+    ) -> None:
+        """`rests`: after so long that nobody looked at a place, what is there is kept on disk; None: never."""
         self._areas = [areas]
         self._taxonomy = taxonomy
         self._atlas = Atlas(identify)
         self._docket = Docket(self._owners, self._atlas.surveyed)
-        self._seen: dict[str, Seen] = {}
-        self._others: set[str] = set()  # ids of passes and commands
+        self._seen: dict[str, Seen] = {}  # by id; what rests is not in it
+        self._others: dict[str, float] = {}  # ids of passes and commands, and when they were read
+        self._count = 0  # sightings read
+        self._rest: Rest | None = None
+        if rests is not None and identify is None:  # an oracle knows things by their names, wherever they are
+            self._rest = Rest(self._atlas, self._docket, self._seen, rests)
         self._clock = datetime.min.replace(tzinfo=UTC)
         self.repeats = 0
 
@@ -63,14 +76,24 @@ class Engine:
         if isinstance(item, Sighting):
             self._check(item, made_at)
         self._clock = max(self._clock, made_at)
-        if item.id in self._seen or item.id in self._others:
+        now = self._clock.timestamp()
+        if self._rest is not None:
+            self._rest.sweep(now, self._others)
+        if self._knows(item.id):
             self.repeats += 1
             return []
         if isinstance(item, Sighting):
+            if self._rest is not None:
+                self._rest.looked_at(item.lat, item.lon, now)
             return self._sight(item)
         events = self._look(item) if isinstance(item, Pass) else self._obey(item)
-        self._others.add(item.id)
+        self._others[item.id] = now
         return events
+
+    def _knows(self, id: str) -> bool:
+        if id in self._seen or id in self._others:
+            return True
+        return self._rest is not None and self._rest.shelf.knows(id)
 
     def use(self, areas: Areas) -> None:
         """Route what is opened from now on by newer areas; a case that is told keeps those that it was routed by."""
@@ -78,47 +101,33 @@ class Engine:
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
-        return self._docket.cases()
+        found = self._docket.cases() + ([] if self._rest is None else self._rest.cases())
+        return sorted(found, key=lambda case: (case.first_seen_at, case.id))
 
     def objects(self) -> list[Anchor]:
         """The permanent objects, in the order they were first seen."""
-        found = [anchor for thing in self._atlas.things.values() if (anchor := self._object(thing)) is not None]
-        return sorted(found, key=lambda anchor: self._seen[anchor.sightings[0]].number)
+        found = [(thing, self._atlas.surveyed(thing)) for thing in self._atlas.things.values() if thing.plain]
+        found += [] if self._rest is None else self._rest.objects()
+        return [_object(thing, located) for thing, located in sorted(found, key=lambda each: _first(each[0]))]
 
-    def changed_objects(self) -> list[Anchor]:
-        """The objects whose sightings changed since this was last asked; without sightings those that are no more."""
-        changed, self._atlas.changed = self._atlas.changed, {}
-        out = []
-        for thing in changed.values():
-            anchor = self._object(thing) if thing.runs else None
-            if anchor is not None:
-                out.append(anchor)
-            elif thing.object_id:
-                out.append(Anchor(id=thing.object_id, kind="", lat=0, lon=0, covariance_m2=(0, 0, 0), sightings=()))
-                thing.object_id = ""
-        return out
+    @property
+    def resting(self) -> int:
+        """How many things are on disk."""
+        return 0 if self._rest is None else len(self._rest.shelf)
+
+    @property
+    def resting_bytes(self) -> int:
+        """How large they are there."""
+        return 0 if self._rest is None else self._rest.shelf.bytes
 
     def object_with(self, sighting_id: str) -> Anchor | None:
         """The object that a sighting belongs to; None when it is of a case, or unknown."""
+        if self._rest is not None and sighting_id not in self._seen:
+            self._rest.fetch_sighting(sighting_id, self._clock.timestamp())
         seen = self._seen.get(sighting_id)
-        if seen is None or seen.sighting.matter is not None or seen.thing is None:
+        if seen is None or not seen.plain or seen.thing is None:
             return None
-        return self._object(seen.thing)
-
-    def _object(self, thing: Thing) -> Anchor | None:
-        plain = sorted((s for s in thing.seens if s.sighting.matter is None), key=lambda s: s.number)
-        if not plain:
-            return None
-        thing.object_id = thing.object_id or derived_id("object", thing.id)
-        lat, lon, (ee, en, nn) = self._atlas.surveyed(thing)
-        return Anchor(
-            id=thing.object_id,
-            kind=plain[0].sighting.kind,
-            lat=round(lat, 7),
-            lon=round(lon, 7),
-            covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
-            sightings=tuple(s.sighting.id for s in plain),
-        )
+        return _object(seen.thing, self._atlas.surveyed(seen.thing))
 
     # One sighting
 
@@ -138,8 +147,9 @@ class Engine:
 
     def _sight(self, sighting: Sighting) -> list[CaseEvent]:
         run = self._atlas.fleet.number(sighting.vehicle, sighting.seen_at.timestamp())
-        seen = Seen.of(sighting, len(self._seen), self._key(sighting), run)
+        seen = Seen.of(sighting, self._count, self._key(sighting), run)
         self._seen[sighting.id] = seen
+        self._count += 1
         touched = self._atlas.place(seen)
         assert seen.thing is not None
         if sighting.matter is not None:
@@ -156,6 +166,8 @@ class Engine:
 
     def _look(self, item: Pass) -> list[CaseEvent]:
         view = View(item)
+        if self._rest is not None:
+            self._rest.looked_into(view, self._clock.timestamp())
         self._atlas.views.put(view)
         touched: dict[int, Thing] = {}
         for run in self._atlas.fleet.runs_between(view.vehicle, view.started, view.ended):
@@ -196,14 +208,12 @@ class Engine:
 
     def _obey(self, command: Merge | Split) -> list[CaseEvent]:
         """What a person decided. What they said is one, or apart, stays so."""
-        record = self._docket.records.get(command.case)
-        if record is None or record.thing is None:
-            raise ValueError(f"there is no case {command.case}")
+        record = self._record(command.case)
+        assert record.thing is not None
         touched: dict[int, Thing] = {}
         if isinstance(command, Merge):
-            other = self._docket.records.get(command.other)
-            if other is None or other.thing is None:
-                raise ValueError(f"there is no case {command.other}")
+            other = self._record(command.other)
+            assert other.thing is not None
             if other.thing is record.thing:
                 raise ValueError("both are episodes of one thing: it was gone in between")
             if other.thing.key != record.thing.key:
@@ -219,6 +229,15 @@ class Engine:
             part = self._atlas.part(record.thing, [mine[id] for id in command.sightings], touched)
             self._docket.part(record, part, at=self._clock, cause=command.id)
         return self._docket.flush() + self._review(touched, (), command.id)
+
+    def _record(self, id: str) -> Record:
+        """A case by its id. Raises ValueError when there is none."""
+        if self._rest is not None and id not in self._docket.records:
+            self._rest.fetch_case(id, self._clock.timestamp())
+        record = self._docket.records.get(id)
+        if record is None or record.thing is None:
+            raise ValueError(f"there is no case {id}")
+        return record
 
     # What follows from it
 
@@ -258,6 +277,24 @@ class Engine:
 
     def _owners(self, version: int, lat: float, lon: float, covariance: Covariance) -> tuple[Share, ...]:
         return owners(self._areas[version], lat, lon, covariance)
+
+
+def _object(thing: Thing, located: Located) -> Anchor:
+    plain = sorted((s for s in thing.seens if s.plain), key=lambda s: s.number)
+    lat, lon, (ee, en, nn) = located
+    return Anchor(
+        id=derived_id("object", thing.id),
+        kind=plain[0].sighting.kind,
+        lat=round(lat, 7),
+        lon=round(lon, 7),
+        covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
+        sightings=tuple(s.sighting.id for s in plain),
+    )
+
+
+def _first(thing: Thing) -> int:
+    """The number of the first sighting of it in order."""
+    return min(seen.number for seen in thing.seens if seen.plain)
 
 
 def _span(record: Record) -> tuple[float, float, float]:

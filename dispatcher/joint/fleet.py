@@ -19,22 +19,50 @@ class Fleet:
     def __init__(self) -> None:
         self._tracks: dict[str, list[Seen]] = {}
         self._numbers: dict[tuple[str, int], int] = {}
-        self._runs: list[tuple[str, int]] = []  # vehicle, and piece of its time
+        self._runs: dict[int, tuple[str, int]] = {}  # vehicle, and piece of its time
+        self._next = 0
         self.fits: dict[int, Fit] = {}
         self.stale: set[int] = set()  # runs with sightings since they were last worked out
 
     def number(self, vehicle: str, at: float) -> int:
         """The run that a vehicle was on at a time (seconds since 1970)."""
         run = vehicle, int(at // RUN_S)
-        number = self._numbers.setdefault(run, len(self._runs))
-        if number == len(self._runs):
-            self._runs.append(run)
+        number = self._numbers.setdefault(run, self._next)
+        if number == self._next:
+            self._runs[number] = run
+            self._next += 1
         return number
 
     def add(self, seen: Seen) -> None:
         track = self._tracks.setdefault(seen.sighting.vehicle, [])
         insort(track, seen, key=_order)
         self.stale.add(seen.run)
+
+    def restore(self, seen: Seen) -> None:
+        """Know a sighting again that was let go."""
+        insort(self._tracks.setdefault(seen.sighting.vehicle, []), seen, key=_order)
+        run = seen.sighting.vehicle, int(seen.at // RUN_S)
+        self._runs[seen.run] = run
+        self._numbers.setdefault(run, seen.run)
+
+    def let_go(self, gone: set[int], before: float) -> None:
+        """Forget sightings by number, the runs of which nothing is left, and the curves of all before some time."""
+        for vehicle, track in [*self._tracks.items()] if gone else ():
+            left = [seen for seen in track if seen.number not in gone]
+            if not left:
+                del self._tracks[vehicle]
+            elif len(left) < len(track):
+                self._tracks[vehicle] = left
+        needed = {seen.run for track in self._tracks.values() for seen in track}
+        for number, (vehicle, piece) in [*self._runs.items()]:
+            if (piece + 1) * RUN_S >= before:
+                continue
+            self.fits.pop(number, None)
+            if number not in needed:
+                self.stale.discard(number)
+                del self._runs[number]
+                if self._numbers.get((vehicle, piece)) == number:
+                    del self._numbers[vehicle, piece]
 
     def beside(self, seen: Seen, most: int = MOST) -> list[Seen]:
         """The sightings of the same vehicle nearest in time, itself included, in order of time."""
@@ -54,6 +82,8 @@ class Fleet:
 
     def run(self, run: int, margin_s: float = 0.0) -> list[Seen]:
         """The sightings of a run and so many seconds before and after it."""
+        if run not in self._runs:  # let go since
+            return []
         vehicle, piece = self._runs[run]
         track = self._tracks.get(vehicle, [])
         low = bisect_left(track, piece * RUN_S - margin_s, key=_at)

@@ -35,8 +35,7 @@ class Map:
         self.fleet = Fleet()
         self.views = Views()
         self.things: dict[int, Thing] = {}
-        self.changed: dict[int, Thing] = {}  # things whose sightings changed since somebody last asked
-        self.regrouped: dict[int, Thing] = {}  # the same, for somebody else
+        self.regrouped: dict[int, Thing] = {}  # things whose sightings changed since somebody last asked
         self.standing: set[str] = set()  # keys of which something was seen in order
         self._grid: Grid[Thing] = Grid()
         self._all: Grid[Thing] = Grid()
@@ -50,7 +49,7 @@ class Map:
 
     def _regroup(self, *things: Thing) -> None:
         for thing in things:
-            self.changed[thing.number] = self.regrouped[thing.number] = thing
+            self.regrouped[thing.number] = thing
             self._put(thing)
 
     def _put(self, thing: Thing) -> None:
@@ -61,6 +60,23 @@ class Map:
             self._grid.drop(thing.number)
             self._all.drop(thing.number)
             self.things.pop(thing.number, None)
+
+    def bring(self, thing: Thing) -> None:
+        """Put a thing back where it was before it was let go."""
+        self.things[thing.number] = thing
+        for seen in thing.seens:
+            self.fleet.restore(seen)
+        self._put(thing)
+
+    def let_go(self, things: Iterable[Thing], before: float) -> None:
+        """Forget things, and of runs before some time all that nothing else needs."""
+        gone: set[int] = set()
+        for thing in things:
+            gone |= {seen.number for seen in thing.seens}
+            self._grid.drop(thing.number)
+            self._all.drop(thing.number)
+            del self.things[thing.number]
+        self.fleet.let_go(gone, before)
 
     def _fresh(self, seen: Seen) -> float:
         """Log density of things that nobody knows yet."""

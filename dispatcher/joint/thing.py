@@ -81,7 +81,6 @@ class Thing:
     tried: int = 0  # passes of a better known neighbour when its runs were last worked out again
     expected: float = 0.0  # how many passes should have seen it, by what they looked at
     plain: int = 0  # sightings of it in order: it is a bin, and stays
-    object_id: str = ""  # what it is called among the objects, once it was one
     halved: int = -1  # its stamp when it was last tried whether it is two
     stamp: int = 0  # counts the changes of its sightings
     kinship: dict[int, tuple[int, Kinship]] = field(default_factory=dict)  # to others, by number, as of their stamp

@@ -82,6 +82,7 @@ class Views:
 
     def __init__(self) -> None:
         self._by_square: dict[int, list[tuple[float, str, View]]] = {}
+        self._forgotten: dict[int, int] = {}  # by square: how many more there were
 
     def put(self, view: View) -> None:
         for square in view.squares:
@@ -89,7 +90,18 @@ class Views:
 
     def count(self, lat: float, lon: float) -> int:
         """How many passes looked into the square of a point."""
-        return len(self._by_square.get(square_of(lat, lon), ()))
+        square = square_of(lat, lon)
+        return len(self._by_square.get(square, ())) + self._forgotten.get(square, 0)
+
+    def forget(self, before: float) -> None:
+        """Let go the passes that ended before some time; it stays known how many there were."""
+        for square, entries in [*self._by_square.items()]:
+            gone = bisect_right(entries, before, key=lambda entry: entry[0])
+            if gone:
+                self._forgotten[square] = self._forgotten.get(square, 0) + gone
+                del entries[:gone]
+                if not entries:
+                    del self._by_square[square]
 
     def after(self, at: float, lat: float, lon: float, reach_m: float) -> list[View]:
         """The passes that ended later and may have looked at a point, in order."""
