@@ -203,8 +203,8 @@ def table(result: dict[str, Any]) -> str:
     lines = ["".join(f"{name:>16}" for name in head) + "   (sightings a second, passes included)"]
     for row in result["levels"]:
         each_ms = 1e3 * row["engine_s"] / row["sightings"]
-        cells = (f"{row['stored']:,}", row["engine_per_s"], row["per_s"], f"{each_ms:.3f}", row["memory_mb"])
-        cells = (*cells, row["resting_mb"], row["fetch_ms"])
+        rates = row["engine_per_s"], row["per_s"], f"{each_ms:.3f}"
+        cells = (f"{row['stored']:,}", *rates, row["memory_mb"], row["resting_mb"], row["fetch_ms"])
         lines.append("".join(f"{cell:>16}" for cell in cells))
     grew = result["growth"]
     lines.append(f"grew {grew['engine']:.2f} times, a logarithm {grew['logarithm']:.2f}; asked: {ASKED:,.0f} a second")

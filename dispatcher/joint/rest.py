@@ -22,7 +22,7 @@ from dispatcher.joint.view import View
 
 HOUR: Final = 3600.0
 RESTS: Final = timedelta(hours=24)  # since somebody looked there last: longer than until runs are worked out again
-SWEEP_S: Final = HOUR  # how often it is looked for what may rest
+SWEEP_S: Final = 6 * HOUR  # how often it is looked for what may rest
 LATE_S: Final = 72 * HOUR  # a pass is forgotten so long after its end: what comes later yet is judged without it
 AROUND_M: Final = 150.0  # what a sighting may change lies within; twice as far as identity reaches, and the map's drift
 BESIDE: Final = 3  # the same for a pass, in squares
