@@ -92,12 +92,9 @@ class Docket:
 
     def _claimed(self, thing: Thing, seens: list[Seen], claimed: set[str]) -> Record | None:
         """The case that an episode goes on being: the one told first, else the oldest."""
-        mine = {
-            s.record.id: s.record
-            for s in seens
-            if s.record is not None and s.record.id not in claimed and _home(s.record) is thing
-        }
-        return min(mine.values(), key=lambda record: (not record.told, record.number), default=None)
+        mine = {s.record.id: s.record for s in seens if s.record is not None and s.record.id not in claimed}
+        at_home = [record for record in mine.values() if _home(record) is thing]
+        return min(at_home, key=lambda record: (not record.told, record.number), default=None)
 
     def _founded_by(self, seens: list[Seen]) -> Record:
         first = min(seens, key=lambda s: s.number)

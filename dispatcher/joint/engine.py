@@ -40,6 +40,7 @@ BEFORE_S: Final = 3600.0  # a bin overflows so long before it was seen to ...
 AFTER_S: Final = 6 * 3600.0  # ... and so long after
 PERHAPS: Final = 0.4  # chance that it does, by sightings that opened no case ...
 SURELY: Final = 0.85  # ... and by those of an open one
+OVER_S: Final = 72 * 3600.0  # so long after a case was closed passes that see nothing there are no news
 AROUND_S: Final = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
 
 
@@ -199,7 +200,7 @@ class Engine:
             if detectable < LEAST_DETECTABLE:
                 continue
             thing.expected += detectable
-            if _watched(thing) and not self._atlas.doubtful(thing, view.id):
+            if _watched(thing, view.ended) and not self._atlas.doubtful(thing, view.id):
                 thing.looks[view.id] = Look(view.ended_at, view.id, None, round(detectable, 6))
                 changed.append(thing)
         return changed
@@ -314,5 +315,9 @@ def _kind(thing: Thing) -> str:
     return thing.records[-1].kind if thing.records else next(iter(thing.passes.values()))[0].sighting.kind
 
 
-def _watched(thing: Thing) -> bool:
-    return bool(thing.records) and thing.records[-1].state is not State.DISMISSED
+def _watched(thing: Thing, at: float) -> bool:
+    """Whether it matters that a pass saw nothing of it: not of what was given up, or is long over."""
+    if not thing.records or thing.records[-1].state is State.DISMISSED:
+        return False
+    closed_at = thing.records[-1].closed_at
+    return closed_at is None or at - closed_at.timestamp() < OVER_S
