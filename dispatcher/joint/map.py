@@ -24,7 +24,7 @@ OBJECT_GHOSTS_PER_M2: Final = 3e-4  # ... and like an object: of those there are
 NEW_PER_M2: Final = 5e-5  # density at which a pass reports things that nobody knows yet ...
 UNKNOWN_PER_M2: Final = 6e-4  # ... and permanent ones where no pass looked before; each leaves half of them
 NEW_BIN_PER_M2: Final = 5e-6  # density at which a pass reports an overflowing bin that no pass saw before
-DRIFTS_M: Final = 100.0  # over so many metres the map is off by about the same
+DRIFTS_M: Final = 40.0  # over so many metres the map is off by about the same
 SUSPECT_M: Final = 12.0  # a rarely seen thing so close to one often seen may be its ghost: its runs are worked out anew
 
 
