@@ -152,8 +152,13 @@ class Docket:
         if told is None:
             to = gone.recipients if gone.told else ()
             self._waiting.append(self._event(gone, "merged", cause, at, to, into=into.id))
-        inherit(into, gone)
-        into.alerts += [] if told is None else said(told)
+        if not into.told:
+            inherit(into, gone)
+        else:  # as it stands: what an office did with the other one is over
+            into.alerts = sorted([*into.alerts, *gone.alerts], key=lambda alert: alert.at)
+        if told is not None:
+            into.alerts += said(told)
+            into.told, into.state = True, State.HANDLED if into.handled_at is not None else State.OPEN
         into.opened_at = min([t for t in (into.opened_at, gone.opened_at) if t is not None], default=None)
         into.passes |= gone.passes
         for seen in gone.seens:
@@ -186,6 +191,9 @@ class Docket:
             seen.record = fresh
             if record.heard.pop(seen.sighting.id, None) is not None:
                 fresh.heard[seen.sighting.id] = seen
+        for each in (record, fresh):
+            if each.told:
+                _mark(each)
         fresh.passes = {s.pass_id for s in seens}
         fresh.last_seens, record.last_seens = list(fresh.seens), list(record.seens)
         thing.records = [fresh]

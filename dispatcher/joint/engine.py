@@ -233,6 +233,8 @@ class Engine:
             raise ValueError("both are episodes of one thing: it was gone in between")
         if other.thing.key != record.thing.key:
             raise ValueError(f"a case of {other.matter} cannot go on in one of {record.matter}")
+        if record.ended_at is not None or record.refused_until is not None:
+            raise ValueError(f"a person said that case {record.id} is over: no other can go on in it")
         if record.number > other.number:  # the older one goes on
             record.number, other.number = other.number, record.number
         touched: dict[int, Thing] = {}

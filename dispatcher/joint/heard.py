@@ -65,7 +65,7 @@ def inherit(into: Record, gone: Record) -> None:
         if not into.told:  # else the refused one was but a double of what goes on
             into.refused_until, into.state, into.told = gone.refused_until, State.DISMISSED, gone.told
         return
-    if gone.ended_at is not None:
+    if gone.ended_at is not None and into.seens[-1].sighting.seen_at <= gone.ended_at:  # else it was seen since
         into.ended_at = gone.ended_at if into.ended_at is None else max(into.ended_at, gone.ended_at)
     if gone.told:
         into.told = True
