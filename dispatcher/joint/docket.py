@@ -158,7 +158,9 @@ class Docket:
             into.alerts = sorted([*into.alerts, *gone.alerts], key=lambda alert: alert.at)
         if told is not None:
             into.alerts += said(told)
-            into.told, into.state = True, State.HANDLED if into.handled_at is not None else State.OPEN
+            into.told = True
+            if into.state in (State.CANDIDATE, State.DISMISSED):
+                into.state = State.OPEN
         into.opened_at = min([t for t in (into.opened_at, gone.opened_at) if t is not None], default=None)
         into.passes |= gone.passes
         for seen in gone.seens:
@@ -166,6 +168,8 @@ class Docket:
             into.seens.append(seen)
         into.heard |= gone.heard
         into.seens.sort(key=_in_time)
+        if into.told:
+            _mark(into)
         into.one_until = into.seens[-1].at
         gone.seens = []
         del self.records[gone.id]
