@@ -152,7 +152,7 @@ class Docket:
         if told is None:
             to = gone.recipients if gone.told else ()
             self._waiting.append(self._event(gone, "merged", cause, at, to, into=into.id))
-        if not into.told:
+        if told is None and not into.told:
             inherit(into, gone)
         else:  # as it stands: what an office did with the other one is over
             into.alerts = sorted([*into.alerts, *gone.alerts], key=lambda alert: alert.at)

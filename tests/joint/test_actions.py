@@ -406,7 +406,8 @@ steps = st.lists(
         ),
         st.tuples(st.just("wait"), st.just(0), st.floats(1.0, 9.0)),
     ),
-    max_size=24,
+    min_size=10,
+    max_size=40,
 )
 
 
@@ -463,4 +464,7 @@ def test_whatever_offices_and_vehicles_do_half_of_it_gives_the_alerts_of_the_who
         every.remove(alert)  # each once
     held = [s for case in whole.cases() for s in case.sightings]
     assert sorted(held) == sorted(json.loads(one)["data"]["id"] for one in lines if '"type":"cn.jiexun.sighting' in one)
-    assert all((case.state is State.CLOSED) <= (case.closed_at is not None) for case in whole.cases())
+    assert all((case.state is State.CLOSED) == (case.closed_at is not None) for case in whole.cases())
+    for record in whole._docket.records.values():
+        assert (record.state is State.HANDLED) == (record.handled_at is not None)
+        assert record.refused_until is None or record.state is State.DISMISSED
