@@ -8,6 +8,7 @@ from typing import Any
 from dispatcher.case import CaseEvent
 from dispatcher.joint.command import MERGE_TYPE, SPLIT_TYPE, parse_merge, parse_split
 from dispatcher.joint.engine import Engine, Input
+from dispatcher.work.action import ACTION_TYPE, parse_action
 from ingest.envelope import Envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, parse_pass, parse_sighting
 
@@ -16,6 +17,7 @@ PARSERS: Mapping[str, Callable[[dict[str, Any]], Input]] = {
     PASS_TYPE: parse_pass,
     MERGE_TYPE: parse_merge,
     SPLIT_TYPE: parse_split,
+    ACTION_TYPE: parse_action,
 }
 
 

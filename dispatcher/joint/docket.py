@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
-from dispatcher.case import Alert, Case, Share, State
+from dispatcher.case import OVER, Alert, Case, Share, State
 from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.episode import Episode, episodes
+from dispatcher.joint.heard import act, contradicted, inherit, joined, said
 from dispatcher.joint.manner import MANY, Manners
 from dispatcher.joint.packing import Placed
 from dispatcher.joint.record import Record
 from dispatcher.joint.seen import Seen, pass_of
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.owner import recipients
+from dispatcher.work.action import Action
 from ingest.frame import derived_id
 from vision.sighting import Covariance
 
@@ -54,12 +56,12 @@ class Docket:
         for thing, pieces in found:
             before: Record | None = None
             for record, piece in pieces:
-                if before is not None and before.told:
-                    record.previous, record.episode = before.id, before.episode + 1
-                elif before is not None:
-                    record.previous, record.episode = before.previous, before.episode
-                else:
+                if before is None or before.refused_until is not None:
                     record.previous, record.episode = None, 1
+                elif before.told:
+                    record.previous, record.episode = before.id, before.episode + 1
+                else:
+                    record.previous, record.episode = before.previous, before.episode
                 events += self._tell(thing, record, piece, at, cause, held, areas)
                 before = record
         return events
@@ -71,10 +73,15 @@ class Docket:
         told = frozenset(_told_by(record) for record in thing.records if record.told and record.seens)
         out: list[tuple[Record, Episode]] = []
         claimed: set[str] = set()
-        for piece in episodes(looks, _kind(by_pass), told, self.firsts.odds, self.manners):
+        for piece, ended in self._pieces(thing, looks, by_pass, told):
             seens = sorted((s for look in piece.looks for s in by_pass.get(look.pass_id, ())), key=_in_time)
-            record = self._claimed(thing, seens, claimed) or self._founded_by(seens)
-            claimed.add(record.id)
+            if out and seens[0].at <= out[-1][0].whole_until:
+                record = out[-1][0]
+                out[-1] = (record, joined(out[-1][1], piece))
+            else:
+                record = self._claimed(thing, seens, claimed, ended) or self._founded_by(seens)
+                claimed.add(record.id)
+                out.append((record, piece))
             for seen in seens:
                 before = seen.record
                 if before is record:
@@ -86,20 +93,36 @@ class Docket:
                 seen.record = record
                 record.seens.append(seen)
             record.seens.sort(key=_in_time)
-            out.append((record, piece))
         thing.records = [record for record, _ in out]
         return out
 
-    def _claimed(self, thing: Thing, seens: list[Seen], claimed: set[str]) -> Record | None:
-        """The case that an episode goes on being: the one told first, else the oldest."""
+    def _pieces(
+        self, thing: Thing, looks: list[Look], by_pass: dict[str, list[Seen]], told: frozenset[str]
+    ) -> list[tuple[Episode, Record | None]]:
+        """The episodes at a thing, cut where a person ended a case, too; each with the case that was ended there."""
+        kind, out, begun = _kind(by_pass), list[tuple[Episode, Record | None]](), 0
+        for end, record in _ends(thing, by_pass):
+            upto = begun
+            while upto < len(looks) and looks[upto].time <= end:
+                upto += 1
+            found = episodes(looks[begun:upto], kind, told, self.firsts.odds, self.manners)
+            if found and found[-1].closed_at is None:
+                found[-1].closed_at = record.ended_at
+            out += [(piece, record if piece is found[-1] else None) for piece in found]
+            begun = upto
+        rest = episodes(looks[begun:] if begun else looks, kind, told, self.firsts.odds, self.manners)
+        return out + [(piece, None) for piece in rest]
+
+    def _claimed(self, thing: Thing, seens: list[Seen], claimed: set[str], ended: Record | None) -> Record | None:
+        """The case that an episode goes on being: the one that a person ended, the one told first, else the oldest."""
         mine = {s.record.id: s.record for s in seens if s.record is not None and s.record.id not in claimed}
         at_home = [record for record in mine.values() if _home(record) is thing]
-        return min(at_home, key=lambda record: (not record.told, record.number), default=None)
+        return min(at_home, key=lambda r: (r is not ended, not r.told, r.number), default=None)
 
-    def _founded_by(self, seens: list[Seen]) -> Record:
+    def _founded_by(self, seens: list[Seen], id: str = "") -> Record:
         first = min(seens, key=lambda s: s.number)
         assert first.sighting.matter is not None
-        id, again = derived_id("case", first.sighting.id), 0
+        id, again = id or derived_id("case", first.sighting.id), 0
         while id in self.records or self.rests(id):
             again += 1
             id = derived_id("case", first.sighting.id, str(again))
@@ -114,23 +137,56 @@ class Docket:
         if not record.logged:
             return []
         into = _heir(record)
-        into.alerts = sorted([*into.alerts, *record.alerts], key=lambda alert: alert.at)
-        if record.told:
-            into.told = True
-            if into.state in (State.CANDIDATE, State.DISMISSED):
-                into.state, into.opened_at = record.state, record.opened_at
+        inherit(into, record)
         return [self._event(record, "merged", cause, at, record.recipients if record.told else (), into=into.id)]
 
-    def part(self, record: Record, thing: Thing, *, at: datetime, cause: str) -> None:
-        """Give the sightings that a person took out of a case one of their own. The alerts stay where they are."""
+    def act(self, record: Record, action: Action, *, last: bool) -> None:
+        """Take what an office did with a case; whoever acts on a case has heard of it."""
+        act(record, action, last=last)
+        if record.told:
+            _mark(record)
+
+    def merge(self, gone: Record, into: Record, *, at: datetime, cause: str, told: Action | None) -> None:
+        """A person said that two cases are one. `told`: the action that told it; None: it is told now."""
+        if told is None:
+            to = gone.recipients if gone.told else ()
+            self._waiting.append(self._event(gone, "merged", cause, at, to, into=into.id))
+        if told is None and not into.told:
+            inherit(into, gone)
+        else:  # as it stands: what an office did with the other one is over
+            into.alerts = sorted([*into.alerts, *gone.alerts], key=lambda alert: alert.at)
+        if told is not None:
+            into.alerts += said(told)
+            into.told = True
+            if into.state in (State.CANDIDATE, State.DISMISSED):
+                into.state = State.OPEN
+        into.opened_at = min([t for t in (into.opened_at, gone.opened_at) if t is not None], default=None)
+        into.passes |= gone.passes
+        for seen in gone.seens:
+            seen.record = into
+            into.seens.append(seen)
+        into.heard |= gone.heard
+        into.seens.sort(key=_in_time)
+        if into.told:
+            _mark(into)
+        into.one_until = into.seens[-1].at
+        gone.seens = []
+        del self.records[gone.id]
+
+    def part(self, record: Record, thing: Thing, *, at: datetime, cause: str, told: Action | None) -> None:
+        """Give the sightings that a person took out of a case one of their own. The alerts stay where they are.
+
+        `told`: the action that told it, and gave the new case its id; None: it is told now.
+        """
         seens = sorted((s for s in thing.seens if s.record is record), key=_in_time)
-        fresh = self._founded_by(seens)
-        fresh.state, fresh.told, fresh.opened_at, fresh.areas = (
-            record.state,
-            record.told,
-            record.opened_at,
-            record.areas,
-        )
+        fresh = self._founded_by(seens, "" if told is None or told.part is None else told.part)
+        fresh.opened_at, fresh.areas = record.opened_at, record.areas
+        if told is None:
+            fresh.state, fresh.told, fresh.closed_at = record.state, record.told, record.closed_at
+            fresh.handled_at, fresh.ended_at = record.handled_at, record.ended_at
+            fresh.refused_until = record.refused_until
+        else:
+            fresh.state, fresh.told, fresh.logged = State.OPEN, True, True
         fresh.episode, fresh.previous, fresh.thing, fresh.probability = 1, None, thing, record.probability
         for seen in seens:
             record.seens.remove(seen)
@@ -138,10 +194,17 @@ class Docket:
             seen.record = fresh
             if record.heard.pop(seen.sighting.id, None) is not None:
                 fresh.heard[seen.sighting.id] = seen
+        for each in (record, fresh):
+            if each.told:
+                _mark(each)
         fresh.passes = {s.pass_id for s in seens}
         fresh.last_seens, record.last_seens = list(fresh.seens), list(record.seens)
         thing.records = [fresh]
-        self._waiting.append(self._event(fresh, "split", cause, at, record.recipients if record.told else ()))
+        if told is None:
+            self._waiting.append(self._event(fresh, "split", cause, at, record.recipients if record.told else ()))
+        else:
+            fresh.alerts = said(told)
+            self._route(fresh)
 
     def flush(self) -> list[CaseEvent]:
         """Events that a person's decision caused by itself."""
@@ -156,13 +219,15 @@ class Docket:
         """Move a case to the state its belief asks for, and say what happened."""
         fresh = {s.pass_id for s in record.seens} - record.passes
         record.passes |= fresh
+        record.probability = piece.p
+        record.thing = thing
+        record.last_seens = list(record.seens)
+        if record.refused_until is not None:
+            return []
         if not record.learnt and (piece.doubted or _agreed(record)):
             record.learnt = True
             self.firsts.learn(_trusted(record.seens[0]), right=_agreed(record))
         self._learn_manners(record, piece)
-        record.probability = piece.p
-        record.thing = thing
-        record.last_seens = list(record.seens)
         if not record.told:
             if piece.opened_at is None or _leftover(record, piece) or held(thing):
                 return self._doubt(record, piece, at, cause)
@@ -182,6 +247,9 @@ class Docket:
                 return [self._event(record, "confirmed", cause, at, to)]
             record.closed_at = piece.closed_at
             return []
+        if contradicted(record, piece):
+            record.state, record.handled_at = State.OPEN, None
+            return [self._event(record, "confirmed", cause, at, record.recipients)]
         return self._moved(record, at, cause) or ([self._event(record, "confirmed", cause, at, ())] if fresh else [])
 
     def _learn_manners(self, record: Record, piece: Episode) -> None:
@@ -192,7 +260,7 @@ class Docket:
 
     def shifted(self, thing: Thing, *, at: datetime, cause: str) -> list[CaseEvent]:
         """A thing was found to stand elsewhere: whose it is may have changed."""
-        open_ = [record for record in thing.records if record.told and record.state is not State.CLOSED]
+        open_ = [record for record in thing.records if record.told and record.state not in OVER]
         return [event for record in open_ for event in self._moved(record, at, cause)]
 
     def _open(self, record: Record, piece: Episode, at: datetime, cause: str, areas: int) -> list[CaseEvent]:
@@ -210,7 +278,7 @@ class Docket:
 
     def _close(self, record: Record, closed_at: datetime, at: datetime, cause: str) -> list[CaseEvent]:
         event = "verified" if record.state is State.HANDLED or record.again else "closed"
-        record.state, record.closed_at = State.CLOSED, closed_at
+        record.state, record.closed_at, record.handled_at = State.CLOSED, closed_at, None
         if record.opened_at is not None:  # by a sighting that turned out to be of something else
             record.opened_at = min(record.opened_at, closed_at)
         to = record.recipients if record.again < 2 else ()
@@ -326,6 +394,38 @@ def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
         looks.append(_look(id, seens, max([_trusted(s) for s in seens]), 1.0))
     looks.sort(key=_look_in_time)
     return looks, by_pass
+
+
+def _ends(thing: Thing, by_pass: dict[str, list[Seen]]) -> list[tuple[float, Record]]:
+    """When a person ended cases of a thing, by closing them or until when they refused them; in order of time.
+
+    What was refused while an older case is open was a double of that one, and ends nothing.
+    """
+    found: dict[str, Record] = {}
+    for seens in by_pass.values():
+        for seen in seens:
+            record = seen.record
+            if record is not None and (record.ended_at is not None or record.refused_until is not None):
+                found[record.id] = record
+    out: list[tuple[float, Record]] = []
+    for record in found.values():
+        if _home(record) is not thing:
+            continue
+        if record.ended_at is not None:
+            out.append((record.ended_at.timestamp(), record))
+        elif record.refused_until is not None and not _doubles(record, by_pass):
+            out.append((record.refused_until, record))
+    return sorted(out, key=lambda end: (end[0], end[1].number))
+
+
+def _doubles(record: Record, by_pass: dict[str, list[Seen]]) -> bool:
+    """Whether an older case at the same thing is open."""
+    for seens in by_pass.values():
+        for seen in seens:
+            other = seen.record
+            if other is not None and other.number < record.number and other.state in (State.OPEN, State.HANDLED):
+                return True
+    return False
 
 
 def _look(id: str, seens: list[Seen], seen: float | None, detectable: float) -> Look:

@@ -27,6 +27,7 @@ from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.twins import undecided
 from dispatcher.joint.view import View
 from dispatcher.owner import owners
+from dispatcher.work.action import Action
 from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
@@ -44,7 +45,7 @@ OVER_S: Final = 72 * 3600.0  # so long after a case was closed passes that see n
 AROUND_S: Final = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
 
 
-Input = Sighting | Pass | Merge | Split
+Input = Sighting | Pass | Merge | Split | Action
 
 
 class Engine:
@@ -87,7 +88,10 @@ class Engine:
             if self._rest is not None:
                 self._rest.looked_at(item.lat, item.lon, now)
             return self._sight(item)
-        events = self._look(item) if isinstance(item, Pass) else self._obey(item)
+        if isinstance(item, Pass):
+            events = self._look(item)
+        else:
+            events = self._hear(item, made_at) if isinstance(item, Action) else self._obey(item)
         self._others[item.id] = now
         return events
 
@@ -205,31 +209,63 @@ class Engine:
                 changed.append(thing)
         return changed
 
-    # One command
+    # One command, or action
 
     def _obey(self, command: Merge | Split) -> list[CaseEvent]:
         """What a person decided. What they said is one, or apart, stays so."""
         record = self._record(command.case)
+        if isinstance(command, Merge):
+            return self._merge(record, self._record(command.other), command.id, None)
+        mine = {s.sighting.id for s in record.seens}
+        if not mine > set(command.sightings):
+            raise ValueError("a split takes some sightings of the case, and leaves some")
+        return self._split(record, command.sightings, command.id, None)
+
+    def _hear(self, action: Action, made_at: datetime) -> list[CaseEvent]:
+        """What an office did. Its event was told when it was done; what else follows from a merge or split is told."""
+        if action.at - made_at > AHEAD:
+            raise ValueError(f"at {action.at:%Y-%m-%d %H:%M} lies after its envelope's time")
+        record = self._record(action.case)
+        if action.into is not None:
+            return self._merge(self._record(action.into), record, action.id, action)
+        if action.part is not None:
+            if self._knows_case(action.part):
+                raise ValueError(f"there is a case {action.part} already")
+            return self._split(record, action.sightings, action.id, action)
+        thing = record.thing
+        assert thing is not None
+        self._docket.act(record, action, last=thing.records[-1] is record)
+        self._watch(thing)
+        return []
+
+    def _merge(self, record: Record, other: Record, cause: str, told: Action | None) -> list[CaseEvent]:
+        """Let a case go on in `record`."""
+        assert record.thing is not None
+        assert other.thing is not None
+        if other.thing is record.thing:
+            raise ValueError("both are episodes of one thing: it was gone in between")
+        if other.thing.key != record.thing.key:
+            raise ValueError(f"a case of {other.matter} cannot go on in one of {record.matter}")
+        if record.ended_at is not None or record.refused_until is not None:
+            raise ValueError(f"a person said that case {record.id} is over: no other can go on in it")
+        if record.number > other.number:  # the older one goes on
+            record.number, other.number = other.number, record.number
+        touched: dict[int, Thing] = {}
+        self._atlas.join(record.thing, other.thing, touched, pin=True)
+        self._docket.merge(other, record, at=self._clock, cause=cause, told=told)
+        return self._docket.flush() + self._review(touched, (), cause)
+
+    def _split(self, record: Record, sightings: Iterable[str], cause: str, told: Action | None) -> list[CaseEvent]:
+        """Make some sightings of a case another one; those that are of something else by now stay there."""
+        named = set(sightings)
+        taken = [seen for seen in record.seens if seen.sighting.id in named]
+        if not taken or len(taken) == len(record.seens):
+            raise ValueError("a split takes some sightings of the case, and leaves some")
         assert record.thing is not None
         touched: dict[int, Thing] = {}
-        if isinstance(command, Merge):
-            other = self._record(command.other)
-            assert other.thing is not None
-            if other.thing is record.thing:
-                raise ValueError("both are episodes of one thing: it was gone in between")
-            if other.thing.key != record.thing.key:
-                raise ValueError(f"a case of {other.matter} cannot go on in one of {record.matter}")
-            if record.number > other.number:  # the older one goes on
-                record.number, other.number = other.number, record.number
-            record.told = record.told or other.told
-            self._atlas.join(record.thing, other.thing, touched, pin=True)
-        else:
-            mine = {s.sighting.id: s for s in record.seens}
-            if not mine.keys() > set(command.sightings):
-                raise ValueError("a split takes some sightings of the case, and leaves some")
-            part = self._atlas.part(record.thing, [mine[id] for id in command.sightings], touched)
-            self._docket.part(record, part, at=self._clock, cause=command.id)
-        return self._docket.flush() + self._review(touched, (), command.id)
+        part = self._atlas.part(record.thing, taken, touched)
+        self._docket.part(record, part, at=self._clock, cause=cause, told=told)
+        return self._docket.flush() + self._review(touched, (), cause)
 
     def _record(self, id: str) -> Record:
         """A case by its id. Raises ValueError when there is none."""
@@ -239,6 +275,9 @@ class Engine:
         if record is None or record.thing is None:
             raise ValueError(f"there is no case {id}")
         return record
+
+    def _knows_case(self, id: str) -> bool:
+        return id in self._docket.records or self._docket.rests(id)
 
     # What follows from it
 
@@ -303,11 +342,15 @@ def _span(record: Record) -> tuple[float, float, float]:
     first, last = record.seens[0].at, record.seens[-1].at
     if not record.told:
         return first - BEFORE_S, last + AFTER_S, PERHAPS
+    if record.refused_until is not None:
+        return first - BEFORE_S, record.refused_until, SURELY
     return first - BEFORE_S, math.inf if record.closed_at is None else record.closed_at.timestamp(), SURELY
 
 
 def _stood(record: Record, at: float) -> bool:
     """Whether a case that was told was not closed at some time."""
+    if record.refused_until is not None:
+        return at <= record.refused_until
     return record.told and (record.closed_at is None or record.closed_at.timestamp() >= at)
 
 

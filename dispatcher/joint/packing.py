@@ -159,6 +159,7 @@ def _record(r: Record, at: dict[int, int], placed: Placed) -> list[Any]:
     lat, lon, covariance, owners = placed
     return [
         *(r.id, r.number, r.kind, r.matter, r.episode, r.previous, str(r.state), r.probability),
+        *(_iso(r.handled_at), _iso(r.ended_at), r.refused_until, r.one_until),
         *(_iso(r.opened_at), _iso(r.closed_at), [[a.recipient, a.event, a.at.isoformat()] for a in r.alerts]),
         *(_shares(r.owners), r.areas, r.logged, r.told, r.learnt, r.taught, r.again, sorted(r.passes)),
         [at[seen.number] for seen in r.seens],
@@ -170,11 +171,14 @@ def _record(r: Record, at: dict[int, int], placed: Placed) -> list[Any]:
 
 
 def _record_again(row: list[Any], seens: list[Seen], thing: Thing) -> Record:
-    id, number, kind, matter, episode, previous, state, probability, opened_at, closed_at, alerts = row[:11]
-    owners, areas, logged, told, learnt, taught, again, passes, mine, last, heard = row[11:22]
-    routed, routed_passes, lat, lon, covariance, _ = row[22:]
+    id, number, kind, matter, episode, previous, state, probability = row[:8]
+    handled_at, ended_at, refused_until, one_until, opened_at, closed_at, alerts = row[8:15]
+    owners, areas, logged, told, learnt, taught, again, passes, mine, last, heard = row[15:26]
+    routed, routed_passes, lat, lon, covariance, _ = row[26:]
     record = Record(id, number, kind, matter, episode, previous, State(state))
     record.probability = probability
+    record.handled_at, record.ended_at = _time(handled_at), _time(ended_at)
+    record.refused_until, record.one_until = refused_until, one_until
     record.opened_at, record.closed_at = _time(opened_at), _time(closed_at)
     record.alerts = [Alert(recipient, event, datetime.fromisoformat(at)) for recipient, event, at in alerts]
     record.owners, record.areas = _shares_again(owners), areas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -40,11 +41,22 @@ class Record:
     last_seens: list[Seen] = field(default_factory=list)  # as of its last review: what a merged case had
     heard: dict[str, Seen] = field(default_factory=dict)  # every sighting that was ever told as a part of it, by id
     thing: Thing | None = None
+    handled_at: datetime | None = None  # when an office said that it was cleared; looks since then check it
+    ended_at: datetime | None = None  # when a person closed it: what is seen later is another episode
+    refused_until: float | None = None  # dismissed by a person: what is seen there until then is of it, and not told
+    one_until: float | None = None  # what was seen until then is one episode: a person said so
     routed: tuple[float, float] = (0.0, 0.0)  # where the thing was on the map when its owners were worked out
     routed_passes: int = 0
     lat: float = 0.0
     lon: float = 0.0
     covariance: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    @property
+    def whole_until(self) -> float:
+        """Until when, in seconds since 1970, looks do not cut it into episodes; minus infinity when they may."""
+        ended = math.inf if self.ended_at is None else self.ended_at.timestamp()
+        refused = -math.inf if self.refused_until is None else self.refused_until
+        return min(ended, refused if self.one_until is None else max(refused, self.one_until))
 
     @property
     def recipients(self) -> tuple[str, ...]:

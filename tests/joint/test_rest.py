@@ -12,6 +12,7 @@ from dispatcher.case import State
 from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.engine import Engine
 from dispatcher.joint.packing import packed, unpacked
+from dispatcher.work.action import Action
 from ingest.geo import latlon_from_offset
 from models.taxonomy import Taxonomy
 from tests.joint.test_joint_engine import INSIDE, MORNING, clean_pass, names, read, sighting, vehicles_own
@@ -112,6 +113,27 @@ def test_a_person_may_join_and_part_what_rests(engine: Engine) -> None:
     assert names(parted)[0] == "split"
     with pytest.raises(ValueError, match="there is no case"):
         engine.read(Merge(id="n", case="nowhere", other=b.id, by="officer"), made_at=at)
+
+
+@pytest.mark.parametrize("state", [State.HANDLED, State.CLOSED, State.DISMISSED])
+def test_what_an_office_did_rests_with_the_case_and_may_be_done_while_it_rests(engine: Engine, state: State) -> None:
+    (opened,) = read(engine, sighting())
+    events = {State.HANDLED: "handled", State.CLOSED: "closed", State.DISMISSED: "dismissed"}
+
+    def done(id: str, day: float, what: State) -> None:
+        at = MORNING + timedelta(days=day)
+        action = Action(id=id, case=opened.case.id, event=events[what], at=at, state=what, recipients=("a",))
+        assert engine.read(action, made_at=at) == []
+
+    read(engine, elsewhere(3))
+    assert engine.resting
+    done("x", 3.1, state)
+    (before,) = [case for case in engine.cases() if case.id == opened.case.id]
+    assert before.state is state
+    read(engine, elsewhere(6))
+    assert [case for case in engine.cases() if case.id == opened.case.id] == [before]
+    assert engine.read(clean_pass(6.1, id="x"), made_at=MORNING + timedelta(days=6.1)) == []  # an id is read once
+    assert engine.repeats == 1
 
 
 def test_a_sighting_of_days_ago_finds_what_rests(engine: Engine) -> None:
