@@ -93,7 +93,8 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
             clean, passes = 0.0, 0
         sightings += look.seen is not None
         enough = odds >= ALONE or sightings > 1
-        if now.opened_at is None and ((now.p >= OPENS_AT and enough) or look.pass_id in told):
+        real = now.p * (1 - evidence.confuser)
+        if now.opened_at is None and ((real >= OPENS_AT and enough) or look.pass_id in told):
             now.opened_at = look.at
         elif now.opened_at is None and now.p <= DISMISSES_AT:
             now.doubted = True
@@ -131,6 +132,11 @@ class _Evidence:
         if look.seen is not None:
             self._suspicion.seen(look.seen, surely=surely)
         return look, stayed
+
+    @property
+    def confuser(self) -> float:
+        """Chance that it is one that fools the detector, by how it was reported."""
+        return self._suspicion.likely
 
     def no_confuser(self, belief: Belief) -> bool:
         """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""
