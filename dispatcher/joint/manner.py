@@ -40,7 +40,7 @@ class Manners:
     @property
     def familiar(self) -> bool:
         """Whether enough was learnt to open no case of what is reported as a confuser would be."""
-        return sum(self.counts) - sum(LEARNT) >= FAMILIAR
+        return math.fsum(self.counts) - math.fsum(LEARNT) >= FAMILIAR
 
     def for_confuser(self, seen: float) -> float:
         """Log odds that a report adds for a confuser, against what is there."""
