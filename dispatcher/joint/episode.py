@@ -72,7 +72,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
                 now = Episode([], 0.0)
                 pieces.append(now)
                 belief = Belief.first(look.seen, odds)
-                clean, passes, sightings = 0.0, 0, 0
+                clean, passes, sightings, gap = 0.0, 0, 0, 0.0
             now.doubted = False
         assert belief is not None
         if now.looks:

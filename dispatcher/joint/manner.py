@@ -21,7 +21,7 @@ AMONG: Final = 0.03  # of what several passes saw, the part that is a confuser
 SUSPECTED: Final = 4.0  # log odds that no number of reports exceeds: some day it is taken away, too
 MANY: Final = 4  # looks that saw a thing, from which on it teaches
 LEARNT = (2.0, 6.0, 12.0)  # reports of what is there that are taken as read
-FAMILIAR: Final = 100.0  # reports from which on it is known how this detector reports what is there
+FAMILIAR: Final = 30.0  # reports from which on it is known how this detector reports what is there
 DOUBTED: Final = 0.1  # chance of a confuser below which nobody waits for a sure report
 
 
