@@ -61,6 +61,8 @@ class Return:
         if look.seen is None:
             misses = 1 - min(look.detectable, MOST_DETECTABLE)
             self.stayed, self.back = self.stayed * misses, self.back * misses
+            if look.in_order:
+                self.hidden *= misses
         else:
             false = alarm(bounded(look.seen))
             self.hidden, self.gone = self.hidden * false, self.gone * false

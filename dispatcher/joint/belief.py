@@ -121,6 +121,8 @@ class Belief:
         if look.seen is None:
             d = min(look.detectable, MOST_DETECTABLE)
             self.real, self.fake = self.real * (1 - d), self.fake * (1 - FOOLED * d)
+            if look.in_order:  # who saw the very thing had nothing in the way
+                self.hidden *= 1 - d
         else:
             seen = bounded(look.seen)
             ratio = self._agrees(seen)

@@ -58,6 +58,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
     pieces: list[Episode] = []
     belief: Belief | None = None
     clean, passes, sightings = 0.0, 0, 0
+    gap = 0.0  # the clean looks since it was surely seen, whatever doubtful reports said
     evidence = _Evidence(kind, Suspicion(manners))
     for claimed in looks:
         now = pieces[-1] if pieces else None
@@ -71,12 +72,12 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
                 now = Episode([], 0.0)
                 pieces.append(now)
                 belief = Belief.first(look.seen, odds)
-                clean, passes, sightings = 0.0, 0, 0
+                clean, passes, sightings, gap = 0.0, 0, 0, 0.0
             now.doubted = False
         assert belief is not None
         if now.looks:
             belief.pass_by(look.time - now.looks[-1].time, kind)
-            if look.seen is not None and now.opened_at is not None and not stayed and clean >= CLEAN_ENOUGH:
+            if look.seen is not None and now.opened_at is not None and not stayed and gap >= CLEAN_ENOUGH:
                 now.closed_at = max(other.at for other in now.looks if other.seen is None)  # it had gone by then
                 now = Episode([], 0.0)
                 pieces.append(now)
@@ -86,14 +87,15 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
         now.looks.append(look)
         now.p = belief.p
         if look.seen is None:
-            clean, passes = clean + look.clean, passes + 1
+            clean, passes, gap = clean + look.clean, passes + 1, gap + look.clean
         elif look.seen < SURELY:  # it takes back no more than it says
             clean = max(0.0, clean + math.log(alarm(bounded(look.seen))))
         else:
-            clean, passes = 0.0, 0
+            clean, passes, gap = 0.0, 0, 0.0
         sightings += look.seen is not None
         enough = odds >= ALONE or sightings > 1
-        if now.opened_at is None and ((now.p >= OPENS_AT and enough) or look.pass_id in told):
+        real = now.p * (1 - evidence.confuser)
+        if now.opened_at is None and ((real >= OPENS_AT and enough) or look.pass_id in told):
             now.opened_at = look.at
         elif now.opened_at is None and now.p <= DISMISSES_AT:
             now.doubted = True
@@ -109,12 +111,17 @@ class _Evidence:
         self._kind, self._suspicion = kind, suspicion
         self._habit, self._since = Habit(), Return(kind)
         self._at = UNTOLD
+        self._clean = False  # whether the last look reported nothing
+        self._fooled = False  # whether a confuser was still possible when the last clean look had been weighed
 
     def weigh(self, look: Look, now: Episode | None, belief: Belief | None) -> tuple[Look, bool]:
         """A look as far as the place shows what is there; and, if it surely saw the thing, whether that had stayed."""
         if self._at != UNTOLD:
             self._since.pass_by(look.time - self._at)
         self._at, stayed = look.time, True
+        if belief is not None and self._clean:  # before a doubtful report says that something is there again
+            self._fooled = not self.no_confuser(belief)
+        self._clean = look.seen is None
         if look.seen is None and not look.in_order:
             claimed, look = look.detectable, look.claiming(look.detectable * self._habit.share)
             self._habit.missed(claimed)
@@ -122,8 +129,7 @@ class _Evidence:
         surely = look.seen is not None and (now is None or look.seen >= SURELY)
         if look.seen is not None and surely:
             open_ = now is not None and now.closed_at is None
-            fooled = open_ and belief is not None and not self.no_confuser(belief)
-            stayed = self._since.stayed >= self._since.back or fooled
+            stayed = self._since.stayed >= self._since.back or (open_ and self._fooled)
             self._habit.seen(bounded(look.seen), stayed=stayed and now is not None)
             self._since = Return(self._kind)
         else:
@@ -131,6 +137,11 @@ class _Evidence:
         if look.seen is not None:
             self._suspicion.seen(look.seen, surely=surely)
         return look, stayed
+
+    @property
+    def confuser(self) -> float:
+        """Chance that it is one that fools the detector, by how it was reported."""
+        return self._suspicion.likely
 
     def no_confuser(self, belief: Belief) -> bool:
         """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""

@@ -21,6 +21,8 @@ AMONG: Final = 0.03  # of what several passes saw, the part that is a confuser
 SUSPECTED: Final = 4.0  # log odds that no number of reports exceeds: some day it is taken away, too
 MANY: Final = 4  # looks that saw a thing, from which on it teaches
 LEARNT = (2.0, 6.0, 12.0)  # reports of what is there that are taken as read
+FAMILIAR: Final = 30.0  # reports from which on it is known how this detector reports what is there
+DOUBTED: Final = 0.1  # chance of a confuser below which nobody waits for a sure report
 
 
 @dataclass(slots=True)
@@ -34,6 +36,11 @@ class Manners:
         n = _manner(seen)
         if n is not None:
             self.counts[n] += 1
+
+    @property
+    def familiar(self) -> bool:
+        """Whether enough was learnt to open no case of what is reported as a confuser would be."""
+        return math.fsum(self.counts) - math.fsum(LEARNT) >= FAMILIAR
 
     def for_confuser(self, seen: float) -> float:
         """Log odds that a report adds for a confuser, against what is there."""
@@ -59,6 +66,12 @@ class Suspicion:
     @property
     def odds(self) -> float:
         return self.reports + self.clean
+
+    @property
+    def likely(self) -> float:
+        """Chance that it is a confuser by how it was reported; 0 while that is small, or the detector hardly known."""
+        p = 1 / (1 + math.exp(-self.reports))
+        return p if p >= DOUBTED and self.manners.familiar else 0.0
 
     def seen(self, p: float, *, surely: bool) -> None:
         """It was reported again; `surely` ends a run of clean looks."""
