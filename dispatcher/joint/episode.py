@@ -79,7 +79,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
             belief.pass_by(look.time - now.looks[-1].time, kind)
             if look.seen is not None and now.opened_at is not None and not stayed and gap >= CLEAN_ENOUGH:
                 now.closed_at = max(other.at for other in now.looks if other.seen is None)  # it had gone by then
-                now = Episode([], 0.0)
+                now = Episode(_doubtful_since(now), 0.0)
                 pieces.append(now)
                 belief, sightings = Belief.first(look.seen, odds), 0
             else:
@@ -146,6 +146,13 @@ class _Evidence:
     def no_confuser(self, belief: Belief) -> bool:
         """Whether what fools the detector is out of the question: that is not gone because it is no disorder."""
         return belief.fake <= FAKE_LEFT * belief.nothing and self._suspicion.odds <= math.log(FAKE_LEFT)
+
+
+def _doubtful_since(gone: Episode) -> list[Look]:
+    """Doubtful reports after the last clean look at what was gone: of what came back. They leave it."""
+    kept = max(n for n, look in enumerate(gone.looks) if look.seen is None or look.seen >= SURELY) + 1
+    since, gone.looks[kept:] = gone.looks[kept:], []
+    return since
 
 
 def _until_opened(piece: Episode) -> list[Look]:

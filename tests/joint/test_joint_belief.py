@@ -1,6 +1,7 @@
 """Belief rises with looks that saw a disorder and falls with clean ones."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -54,8 +55,8 @@ def test_a_doubtful_thing_seen_again_and_again_stays_doubtful() -> None:
     assert believe([seen(day * 24, 0.5) for day in range(5)], "garbage")[-1] < OPENS_AT
 
 
-def closed_at(looks: list[Look]) -> datetime | None:
-    return episodes(looks, "garbage")[-1].closed_at
+def closed_at(looks: list[Look], kind: str = "garbage") -> datetime | None:
+    return episodes(looks, kind)[-1].closed_at
 
 
 def test_time_alone_never_closes() -> None:
@@ -151,6 +152,36 @@ def test_what_is_seen_again_after_many_clean_looks_came_back() -> None:
     first, second = episodes(looks, "garbage")
     assert first.closed_at is not None
     assert second.opened_at == NOON + timedelta(hours=77)
+
+
+def test_a_doubtful_report_before_a_sure_one_makes_no_poster_of_what_came_back() -> None:
+    """It says that something is there again; whether it had gone was clear before."""
+    before = [seen(0, 0.99), clean(0.5, 0.6), seen(1.5, 0.98), clean(1.7, 0.67), clean(4.5, 0.45), seen(5, 0.99)]
+    looks = [*before, seen(6, 0.99), *(clean(6.1 + i / 2, 0.67) for i in range(12))]
+    assert closed_at(looks) is None
+    doubtful, sure = seen(24, 0.46), seen(24.01, 0.99)
+    first, second = episodes([*looks, doubtful, sure], "garbage")
+    assert first.closed_at == looks[-1].at
+    assert (second.looks, second.opened_at) == ([doubtful, sure], sure.at)
+
+
+def test_who_saw_the_bin_in_order_had_nothing_in_the_way() -> None:
+    """Three passes within minutes may have missed what a van hides; not when they saw the very bin."""
+    looks = [seen(0, 0.99), *(clean(3 + i / 20, 0.9) for i in range(3))]
+    in_order = [replace(look, in_order=True) if look.seen is None else look for look in looks]
+    assert closed_at(looks, "overflow_bin") is None
+    assert closed_at(in_order, "overflow_bin") is not None
+
+
+def test_where_the_detector_is_known_a_case_waits_for_a_sure_report() -> None:
+    """Most of what is there is reported surely here: what two passes reported as posters are is no case yet."""
+    rather = [seen(0, 0.75), seen(1, 0.8)]
+    assert episodes(rather, "garbage")[0].opened_at is not None
+    known = Manners()
+    for p in (0.95, 0.7, 0.95) * 20:
+        known.learn(p)
+    assert episodes(rather, "garbage", manners=known)[0].opened_at is None
+    assert episodes([*rather, seen(2, 0.95)], "garbage", manners=known)[0].opened_at == NOON + timedelta(hours=2)
 
 
 def test_without_a_sighting_there_is_no_episode() -> None:
