@@ -2,8 +2,8 @@
 
 A detector whose confidences are calibrated is seldom sure of what is not there. So what fools it, a poster or a parked
 scooter, is reported much the same each time, and hardly ever surely; how what is there is reported is learnt from what
-many passes saw. What may be a confuser is not gone because a few passes missed it; and once the detector is known, a case
-of it waits for a report that is sure.
+many passes saw. What may be a confuser is not gone because a few passes missed it; and once the detector is known, a
+case of it waits for a report that is sure.
 """
 
 from __future__ import annotations
