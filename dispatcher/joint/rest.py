@@ -6,6 +6,7 @@ the envelopes, so that the same lines give the same cases.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 from dispatcher.case import Case
 from dispatcher.joint.atlas import Atlas
 from dispatcher.joint.docket import Docket
-from dispatcher.joint.grid import ROW, square_of, squares_near
+from dispatcher.joint.grid import ROW, STEP_DEG, STEP_M
 from dispatcher.joint.packing import located_at_rest, packed, placed_at_rest, unpacked
 from dispatcher.joint.seen import Seen
 from dispatcher.joint.shelf import Parcel, Shelf
@@ -25,18 +26,18 @@ RESTS: Final = timedelta(hours=24)  # since somebody looked there last: longer t
 SWEEP_S: Final = 6 * HOUR  # how often it is looked for what may rest
 LATE_S: Final = 72 * HOUR  # a pass is forgotten so long after its end: what comes later yet is judged without it
 AROUND_M: Final = 150.0  # what a sighting may change lies within; twice as far as identity reaches, and the map's drift
-BESIDE: Final = 3  # the same for a pass, in squares
+SIDE: Final = 4  # squares of the grid along a block: blocks, some 200 m across, rest and wake as a whole
 
 
 class Rest:
-    """The shelf, and which squares are awake."""
+    """The shelf, and which blocks are awake."""
 
     def __init__(self, atlas: Atlas, docket: Docket, seen: dict[str, Seen], after: timedelta) -> None:
         self.shelf = Shelf()
         self._atlas = atlas
         self._docket = docket
         self._seen = seen  # by id; what rests is not in it
-        self._awake: dict[int, float] = {}  # squares, and when somebody looked there last
+        self._awake: dict[int, float] = {}  # blocks, and when somebody looked there last
         self._swept = 0.0
         self._after_s = after.total_seconds()
         docket.rests = self._rests
@@ -45,17 +46,21 @@ class Rest:
 
     def looked_at(self, lat: float, lon: float, now: float) -> None:
         """Somebody looks at a point: what rests about it is needed. `now`: seconds since 1970, of the envelopes."""
-        self._wake(squares_near(lat, lon, AROUND_M), now)
+        self._wake(blocks_near(lat, lon, AROUND_M), now)
 
     def looked_into(self, view: View, now: float) -> None:
         """The same, of all that a pass saw."""
-        around = range(-BESIDE, BESIDE + 1)
-        self._wake(list(dict.fromkeys([s + r * ROW + c for s in view.squares for r in around for c in around])), now)
+        blocks: dict[int, None] = {}
+        for square in view.squares:
+            row, column = divmod(square + ROW // 2, ROW)  # columns west of Greenwich are negative
+            lat, lon = (row + 0.5) * STEP_DEG, (column - ROW // 2 + 0.5) * STEP_DEG
+            blocks |= dict.fromkeys(blocks_near(lat, lon, AROUND_M + STEP_M))
+        self._wake(list(blocks), now)
 
-    def _wake(self, squares: list[int], now: float) -> None:
-        asleep = [square for square in squares if square not in self._awake]
-        for square in squares:
-            self._awake[square] = now
+    def _wake(self, blocks: list[int], now: float) -> None:
+        asleep = [block for block in blocks if block not in self._awake]
+        for block in blocks:
+            self._awake[block] = now
         if asleep:
             self._fetch(self.shelf.take(asleep))
 
@@ -93,12 +98,12 @@ class Rest:
         if now - self._swept < SWEEP_S:
             return
         self._swept, before = now, now - self._after_s
-        self._awake = {square: at for square, at in self._awake.items() if at >= before}
+        self._awake = {block: at for block, at in self._awake.items() if at >= before}
         entangled, due = self._entangled(), self._atlas.due()
         resting = [
             thing
             for thing in self._atlas.things.values()
-            if square_of(thing.lat, thing.lon) not in self._awake and thing.number not in entangled
+            if block_of(thing.lat, thing.lon) not in self._awake and thing.number not in entangled
             if due.isdisjoint(thing.runs)
         ]
         forgotten = [id for id, at in others.items() if at < before]
@@ -126,7 +131,7 @@ class Rest:
     def _parcel(self, thing: Thing) -> Parcel:
         return Parcel(
             number=thing.number,
-            square=square_of(thing.lat, thing.lon),
+            block=block_of(thing.lat, thing.lon),
             sightings=[seen.sighting.id for seen in thing.seens],
             cases=[record.id for record in thing.records],
             body=packed(thing, self._atlas.surveyed(thing) if thing.plain else None, self._docket.placed),
@@ -146,3 +151,17 @@ class Rest:
     def objects(self) -> list[tuple[Thing, Located]]:
         """The objects that rest, and where they were then."""
         return [found for body in self.shelf.all() if (found := located_at_rest(body)) is not None]
+
+
+def block_of(lat: float, lon: float) -> int:
+    """The block a point lies in, as one number."""
+    return math.floor(lat / STEP_DEG / SIDE) * ROW + math.floor(lon / STEP_DEG / SIDE)
+
+
+def blocks_near(lat: float, lon: float, reach_m: float) -> list[int]:
+    """The blocks that come within reach of a point."""
+    row, column = lat / STEP_DEG / SIDE, lon / STEP_DEG / SIDE
+    up = reach_m / STEP_M / SIDE
+    side = up / max(0.05, math.cos(math.radians(lat)))
+    columns = range(math.floor(column - side), math.floor(column + side) + 1)
+    return [r * ROW + c for r in range(math.floor(row - up), math.floor(row + up) + 1) for c in columns]

@@ -12,8 +12,8 @@ SCHEMA: Final = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 PRAGMA cache_size = -65536;
-CREATE TABLE things (number INTEGER PRIMARY KEY, square INTEGER NOT NULL, body TEXT NOT NULL);
-CREATE INDEX things_by_square ON things (square);
+CREATE TABLE things (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, body TEXT NOT NULL);
+CREATE INDEX things_by_block ON things (block);
 CREATE TABLE inputs (id TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE cases (id TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;
 """
@@ -25,7 +25,7 @@ class Parcel:
     """A thing as it is put away."""
 
     number: int
-    square: int
+    block: int
     sightings: list[str]  # ids
     cases: list[str]
     body: str
@@ -53,7 +53,7 @@ class Shelf:
 
     def put(self, parcels: Sequence[Parcel], others: Iterable[str]) -> None:
         """Put things away, and the ids of inputs that are of no thing."""
-        things = [(parcel.number, parcel.square, parcel.body) for parcel in parcels]
+        things = [(parcel.number, parcel.block, parcel.body) for parcel in parcels]
         inputs = [(id, parcel.number) for parcel in parcels for id in parcel.sightings]
         inputs += [(id, NO_THING) for id in others]
         cases = [(id, parcel.number) for parcel in parcels for id in parcel.cases]
@@ -65,13 +65,13 @@ class Shelf:
         self._held += len(parcels)
         self._used = self._used or bool(things or inputs)
 
-    def take(self, squares: Iterable[int]) -> list[str]:
-        """The things that lie in some squares, in the order of their founding; they are here no longer."""
+    def take(self, blocks: Iterable[int]) -> list[str]:
+        """The things that lie in some blocks, in the order of their founding; they are here no longer."""
         if not self._held:
             return []
         found: list[tuple[int, str]] = []
-        for square in squares:
-            found += self._db.execute("SELECT number, body FROM things WHERE square = ?", (square,)).fetchall()
+        for block in blocks:
+            found += self._db.execute("SELECT number, body FROM things WHERE block = ?", (block,)).fetchall()
         return self._taken(found)
 
     def take_thing(self, number: int) -> list[str]:
