@@ -11,10 +11,11 @@ from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.episode import Episode, episodes
 from dispatcher.joint.heard import act, contradicted, inherit, joined, said
+from dispatcher.joint.looked import ends, kind_of, looks_of, trusted
 from dispatcher.joint.manner import MANY, Manners
 from dispatcher.joint.packing import Placed
-from dispatcher.joint.record import Record
-from dispatcher.joint.seen import Seen, pass_of
+from dispatcher.joint.record import Record, agreed, heir, home, in_time, mark, told_by
+from dispatcher.joint.seen import Seen
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.owner import recipients
 from dispatcher.work.action import Action
@@ -23,9 +24,6 @@ from vision.sighting import Covariance
 
 MOVES_AT: Final = 0.8  # a case is told to another owner only when that one is this probable ...
 LEAVES_AT: Final = 0.2  # ... and the one told before no more than this
-MOST_OF_ONE_FRAME: Final = 0.88  # so that one frame alone opens no case
-IN_ORDER: Final = 0.8  # how surely a pass that saw a bin in order would have told it from one that overflows
-PERMANENT: Final = 2  # passes that saw a thing in order, from which on one that saw nothing of it says nothing
 SHIFTED_M: Final = 0.5  # owners are worked out again when a told case's position has moved so far
 
 Owners = Callable[[int, float, float, Covariance], tuple[Share, ...]]
@@ -70,11 +68,11 @@ class Docket:
 
     def _assigned(self, thing: Thing, emptied: dict[str, Record]) -> list[tuple[Record, Episode]]:
         looks, by_pass = looks_of(thing)
-        told = frozenset(_told_by(record) for record in thing.records if record.told and record.seens)
+        told = frozenset(told_by(record) for record in thing.records if record.told and record.seens)
         out: list[tuple[Record, Episode]] = []
         claimed: set[str] = set()
         for piece, ended in self._pieces(thing, looks, by_pass, told):
-            seens = sorted((s for look in piece.looks for s in by_pass.get(look.pass_id, ())), key=_in_time)
+            seens = sorted((s for look in piece.looks for s in by_pass.get(look.pass_id, ())), key=in_time)
             if out and seens[0].at <= out[-1][0].whole_until:
                 record = out[-1][0]
                 out[-1] = (record, joined(out[-1][1], piece))
@@ -92,7 +90,7 @@ class Docket:
                         emptied[before.id] = before
                 seen.record = record
                 record.seens.append(seen)
-            record.seens.sort(key=_in_time)
+            record.seens.sort(key=in_time)
         thing.records = [record for record, _ in out]
         return out
 
@@ -100,8 +98,8 @@ class Docket:
         self, thing: Thing, looks: list[Look], by_pass: dict[str, list[Seen]], told: frozenset[str]
     ) -> list[tuple[Episode, Record | None]]:
         """The episodes at a thing, cut where a person ended a case, too; each with the case that was ended there."""
-        kind, out, begun = _kind(by_pass), list[tuple[Episode, Record | None]](), 0
-        for end, record in _ends(thing, by_pass):
+        kind, out, begun = kind_of(by_pass), list[tuple[Episode, Record | None]](), 0
+        for end, record in ends(thing, by_pass):
             upto = begun
             while upto < len(looks) and looks[upto].time <= end:
                 upto += 1
@@ -116,7 +114,7 @@ class Docket:
     def _claimed(self, thing: Thing, seens: list[Seen], claimed: set[str], ended: Record | None) -> Record | None:
         """The case that an episode goes on being: the one that a person ended, the one told first, else the oldest."""
         mine = {s.record.id: s.record for s in seens if s.record is not None and s.record.id not in claimed}
-        at_home = [record for record in mine.values() if _home(record) is thing]
+        at_home = [record for record in mine.values() if home(record) is thing]
         return min(at_home, key=lambda r: (r is not ended, not r.told, r.number), default=None)
 
     def _founded_by(self, seens: list[Seen], id: str = "") -> Record:
@@ -136,7 +134,7 @@ class Docket:
         del self.records[record.id]
         if not record.logged:
             return []
-        into = _heir(record)
+        into = heir(record)
         inherit(into, record)
         return [self._event(record, "merged", cause, at, record.recipients if record.told else (), into=into.id)]
 
@@ -144,7 +142,7 @@ class Docket:
         """Take what an office did with a case; whoever acts on a case has heard of it."""
         act(record, action, last=last)
         if record.told:
-            _mark(record)
+            mark(record)
 
     def merge(self, gone: Record, into: Record, *, at: datetime, cause: str, told: Action | None) -> None:
         """A person said that two cases are one. `told`: the action that told it; None: it is told now."""
@@ -166,9 +164,9 @@ class Docket:
             seen.record = into
             into.seens.append(seen)
         into.heard |= gone.heard
-        into.seens.sort(key=_in_time)
+        into.seens.sort(key=in_time)
         if into.told:
-            _mark(into)
+            mark(into)
         into.one_until = into.seens[-1].at
         gone.seens = []
         del self.records[gone.id]
@@ -178,7 +176,7 @@ class Docket:
 
         `told`: the action that told it, and gave the new case its id; None: it is told now.
         """
-        seens = sorted((s for s in thing.seens if s.record is record), key=_in_time)
+        seens = sorted((s for s in thing.seens if s.record is record), key=in_time)
         fresh = self._founded_by(seens, "" if told is None or told.part is None else told.part)
         fresh.opened_at, fresh.areas = record.opened_at, record.areas
         if told is None:
@@ -196,7 +194,7 @@ class Docket:
                 fresh.heard[seen.sighting.id] = seen
         for each in (record, fresh):
             if each.told:
-                _mark(each)
+                mark(each)
         fresh.passes = {s.pass_id for s in seens}
         fresh.last_seens, record.last_seens = list(fresh.seens), list(record.seens)
         thing.records = [fresh]
@@ -224,17 +222,17 @@ class Docket:
         record.last_seens = list(record.seens)
         if record.refused_until is not None:
             return []
-        if not record.learnt and (piece.doubted or _agreed(record)):
+        if not record.learnt and (piece.doubted or agreed(record)):
             record.learnt = True
-            self.firsts.learn(_trusted(record.seens[0]), right=_agreed(record))
+            self.firsts.learn(trusted(record.seens[0]), right=agreed(record))
         self._learn_manners(record, piece)
         if not record.told:
             if piece.opened_at is None or _leftover(record, piece) or held(thing):
                 return self._doubt(record, piece, at, cause)
             events = self._open(record, piece, at, cause, areas)
-            _mark(record)
+            mark(record)
             return events
-        _mark(record)
+        mark(record)
         if piece.opened_at is not None and record.opened_at is None:
             record.opened_at = piece.opened_at
         if piece.closed_at is not None and record.state is not State.CLOSED:
@@ -377,128 +375,10 @@ class Docket:
         return sorted(found, key=lambda case: (case.first_seen_at, case.id))
 
 
-def looks_of(thing: Thing) -> tuple[list[Look], dict[str, list[Seen]]]:
-    """The looks at a thing in order of time, and its sightings by pass; of a bin, those of its disorder.
-
-    A pass that saw the bin in order saw no disorder, however it looked; one that saw no bin at all did not see whether
-    it overflows.
-    """
-    by_pass = {id: found for id, seens in thing.passes.items() if (found := [s for s in seens if not s.plain])}
-    in_order = {id: seens for id, seens in thing.passes.items() if id not in by_pass}
-    if len(in_order) >= PERMANENT:
-        looks = [_look(id, seens, None, IN_ORDER) for id, seens in in_order.items()]
-    else:
-        saw = {pass_of(id) for id in by_pass}
-        looks = [look for id, look in thing.looks.items() if id not in saw]
-    for id, seens in by_pass.items():
-        looks.append(_look(id, seens, max([_trusted(s) for s in seens]), 1.0))
-    looks.sort(key=_look_in_time)
-    return looks, by_pass
-
-
-def _ends(thing: Thing, by_pass: dict[str, list[Seen]]) -> list[tuple[float, Record]]:
-    """When a person ended cases of a thing, by closing them or until when they refused them; in order of time.
-
-    What was refused while an older case is open was a double of that one, and ends nothing.
-    """
-    found: dict[str, Record] = {}
-    for seens in by_pass.values():
-        for seen in seens:
-            record = seen.record
-            if record is not None and (record.ended_at is not None or record.refused_until is not None):
-                found[record.id] = record
-    out: list[tuple[float, Record]] = []
-    for record in found.values():
-        if _home(record) is not thing:
-            continue
-        if record.ended_at is not None:
-            out.append((record.ended_at.timestamp(), record))
-        elif record.refused_until is not None and not _doubles(record, by_pass):
-            out.append((record.refused_until, record))
-    return sorted(out, key=lambda end: (end[0], end[1].number))
-
-
-def _doubles(record: Record, by_pass: dict[str, list[Seen]]) -> bool:
-    """Whether an older case at the same thing is open."""
-    for seens in by_pass.values():
-        for seen in seens:
-            other = seen.record
-            if other is not None and other.number < record.number and other.state in (State.OPEN, State.HANDLED):
-                return True
-    return False
-
-
-def _look(id: str, seens: list[Seen], seen: float | None, detectable: float) -> Look:
-    """A look that saw something: a disorder, or that there is none."""
-    first = min(seens, key=_in_time)
-    return Look(first.sighting.seen_at, id, seen, detectable, in_order=seen is None, time=first.at)
-
-
-def _mark(record: Record) -> None:
-    """Its sightings were told to somebody."""
-    for seen in record.seens:
-        seen.told = True
-        record.heard[seen.sighting.id] = seen
-
-
 def _leftover(record: Record, piece: Episode) -> bool:
     """What one pass saw, was told as a part of another case, and is over: news for nobody."""
     once = len({seen.look for seen in record.seens}) == 1
     return once and piece.closed_at is not None and all(seen.told for seen in record.seens)
-
-
-def _heir(record: Record) -> Record:
-    """The case that has most of what was told as a part of one that is no more, by confidence."""
-    weight: dict[str, float] = {}
-    heirs: dict[str, Record] = {}
-    for seen in record.heard.values() if record.told else record.last_seens:
-        if seen.record is not None and seen.record is not record:
-            heirs[seen.record.id] = seen.record
-            weight[seen.record.id] = weight.get(seen.record.id, 0.0) + seen.confidence
-    return heirs[min(weight, key=lambda id: (-weight[id], heirs[id].number))]
-
-
-def _home(record: Record) -> Thing | None:
-    """The thing that most of what a case rests on is of now; of one that was told, of all that was told with it.
-
-    So a case that lost nearly all its sightings to another thing does not stay behind with the last of them.
-    """
-    weight: dict[int, float] = {}
-    things: dict[int, Thing] = {}
-    for seen in record.heard.values() if record.told else record.seens:
-        if seen.thing is not None:
-            things[seen.thing.number] = seen.thing
-            weight[seen.thing.number] = weight.get(seen.thing.number, 0.0) + seen.confidence
-    return things[min(weight, key=lambda number: (-weight[number], number))] if weight else None
-
-
-def _told_by(record: Record) -> str:
-    """The pass that opened a case; the next that saw it, when that one turned out to have seen something else."""
-    since = [s for s in record.seens if record.opened_at is None or s.sighting.seen_at >= record.opened_at]
-    return min(since, key=_in_time).look if since else record.seens[-1].look
-
-
-def _trusted(seen: Seen) -> float:
-    """A ghost lasts one frame: what a single frame says is believed less, however sure it claims to be."""
-    return min(seen.confidence, MOST_OF_ONE_FRAME) if seen.sighting.frames == 1 else seen.confidence
-
-
-def _agreed(record: Record) -> bool:
-    """Whether another pass than the first saw it, and was rather sure."""
-    first = record.seens[0].pass_id
-    return any(s.pass_id != first and s.confidence >= 0.5 for s in record.seens)
-
-
-def _kind(by_pass: dict[str, list[Seen]]) -> str:
-    return next((seens[0].sighting.kind for seens in by_pass.values()), "")
-
-
-def _in_time(seen: Seen) -> tuple[float, str]:
-    return seen.at, seen.sighting.id
-
-
-def _look_in_time(look: Look) -> tuple[float, str]:
-    return look.time, look.pass_id
 
 
 def _has_picture(seen: Seen) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 from dispatcher.joint.belief import FOOLED, MOST_DETECTABLE
 
 UNSURELY: Final = 0.3  # reports below are unsure ...
-RATHER: Final = 0.87  # ... below this rather sure; what lies between rests on a single frame (docket.MOST_OF_ONE_FRAME)
+RATHER: Final = 0.87  # ... below this rather sure; what lies between rests on a single frame (looked.MOST_OF_ONE_FRAME)
 SURE: Final = 0.9  # ... and from here sure
 CONFUSER = (0.1, 0.8, 0.1)  # of the reports of a confuser: unsure, rather sure, sure
 AMONG: Final = 0.03  # of what several passes saw, the part that is a confuser

@@ -62,3 +62,51 @@ class Record:
     def recipients(self) -> tuple[str, ...]:
         """Who has heard of it, each once, in the order they heard."""
         return tuple(dict.fromkeys([alert.recipient for alert in self.alerts]))
+
+
+def mark(record: Record) -> None:
+    """Its sightings were told to somebody."""
+    for seen in record.seens:
+        seen.told = True
+        record.heard[seen.sighting.id] = seen
+
+
+def heir(record: Record) -> Record:
+    """The case that has most of what was told as a part of one that is no more, by confidence."""
+    weight: dict[str, float] = {}
+    heirs: dict[str, Record] = {}
+    for seen in record.heard.values() if record.told else record.last_seens:
+        if seen.record is not None and seen.record is not record:
+            heirs[seen.record.id] = seen.record
+            weight[seen.record.id] = weight.get(seen.record.id, 0.0) + seen.confidence
+    return heirs[min(weight, key=lambda id: (-weight[id], heirs[id].number))]
+
+
+def home(record: Record) -> Thing | None:
+    """The thing that most of what a case rests on is of now; of one that was told, of all that was told with it.
+
+    So a case that lost nearly all its sightings to another thing does not stay behind with the last of them.
+    """
+    weight: dict[int, float] = {}
+    things: dict[int, Thing] = {}
+    for seen in record.heard.values() if record.told else record.seens:
+        if seen.thing is not None:
+            things[seen.thing.number] = seen.thing
+            weight[seen.thing.number] = weight.get(seen.thing.number, 0.0) + seen.confidence
+    return things[min(weight, key=lambda number: (-weight[number], number))] if weight else None
+
+
+def told_by(record: Record) -> str:
+    """The pass that opened a case; the next that saw it, when that one turned out to have seen something else."""
+    since = [s for s in record.seens if record.opened_at is None or s.sighting.seen_at >= record.opened_at]
+    return min(since, key=in_time).look if since else record.seens[-1].look
+
+
+def agreed(record: Record) -> bool:
+    """Whether another pass than the first saw it, and was rather sure."""
+    first = record.seens[0].pass_id
+    return any(s.pass_id != first and s.confidence >= 0.5 for s in record.seens)
+
+
+def in_time(seen: Seen) -> tuple[float, str]:
+    return seen.at, seen.sighting.id

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dispatcher.joint.belief import MOST, Firsts, Look, believe
-from dispatcher.joint.docket import MOST_OF_ONE_FRAME
 from dispatcher.joint.episode import CLOSES_AT, OPENS_AT, episodes
+from dispatcher.joint.looked import MOST_OF_ONE_FRAME
 from dispatcher.joint.manner import Manners
 
 NOON = datetime(2026, 11, 20, 4, tzinfo=UTC)
