@@ -121,6 +121,10 @@ class Rest:
     def _entangled(self) -> set[int]:
         """Things by number that share a case with others: it was told of sightings that turned out to be of those."""
         found: set[int] = set()
+        for thing in self._atlas.things.values():
+            for record in thing.records:
+                if record.thing is not thing or record.id not in self._docket.records:  # until it is reviewed again
+                    found.add(thing.number)
         for record in self._docket.records.values():
             for held in (record.seens, record.last_seens, list(record.heard.values())):
                 for seen in held:

@@ -4,15 +4,19 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from dispatcher.area import Areas
+from benchmarks.fleet_messages import Size, build, write
+from dispatcher.area import Areas, read_areas
 from dispatcher.case import State
 from dispatcher.joint.command import Merge, Split
+from dispatcher.joint.dispatch import parsed
 from dispatcher.joint.engine import Engine
 from dispatcher.joint.packing import packed, unpacked
 from dispatcher.work.action import Action
+from ingest.envelope import parse_envelope
 from ingest.geo import latlon_from_offset
 from models.taxonomy import Taxonomy
 from tests.joint.test_joint_engine import INSIDE, MORNING, clean_pass, names, read, sighting, vehicles_own
@@ -141,6 +145,24 @@ def test_a_sighting_of_days_ago_finds_what_rests(engine: Engine) -> None:
     late = sighting(1, 0, day=0.2, confidence=0.9)
     assert names(engine.read(late, made_at=MORNING + timedelta(days=5))) == ["opened"]
     assert len(engine.cases()[0].sightings) == 2
+
+
+def test_in_a_world_where_all_is_put_away_again_and_again_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    messages, truth, places = build(11, Size(days=1.5, bins=60, disorders=30, posters=2, vehicles=6), processes=1)
+    write(tmp_path, messages, truth, places)
+    engine = Engine(read_areas(tmp_path / "areas.geojson")[0], Taxonomy.read(), rests=timedelta(minutes=1))
+    rested, accepted = 0, set()
+    for line in (tmp_path / "world.jsonl").read_bytes().splitlines():
+        envelope = parse_envelope(line)
+        item = parsed(envelope)
+        engine.read(item, made_at=envelope.time)
+        rested = max(rested, engine.resting)
+        if isinstance(item, Sighting):
+            accepted.add(item.id)
+    held = [s for one in (*engine.cases(), *engine.objects()) for s in one.sightings]
+    assert sorted(held) == sorted(accepted)
+    assert rested > 50
+    assert engine.repeats > 0
 
 
 def test_memory_goes_with_what_is_looked_at(engine: Engine) -> None:
