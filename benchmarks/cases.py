@@ -45,6 +45,7 @@ from dispatcher.joint.engine import Engine
 from ingest.envelope import parse_envelope
 from ingest.frame import derived_id
 from ingest.geo import latlon_from_offset
+from jiexun.collector import seldom
 from jiexun.doctor import processor
 from models.taxonomy import Taxonomy
 from vision.sighting import Sighting
@@ -106,10 +107,11 @@ def measure(folder: Path, level: int) -> dict[str, Any]:
     read = [parse_envelope(line) for line in (folder / "world.jsonl").read_bytes().splitlines()]
     items = [(envelope.time, parsed(envelope)) for envelope in read]
     parse_s = time.process_time() - began
-    began = time.process_time()
-    for made_at, item in items:
-        engine.read(item, made_at=made_at)
-    engine_s = time.process_time() - began
+    with seldom():  # as the programs do that run an engine
+        began = time.process_time()
+        for made_at, item in items:
+            engine.read(item, made_at=made_at)
+        engine_s = time.process_time() - began
     sightings = sum(isinstance(item, Sighting) for _, item in items)
     resting, resting_mb = engine.resting, engine.resting_bytes // 2**20
     memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +17,7 @@ from dispatcher.joint.engine import Engine as JointEngine
 from dispatcher.replay import replay_lines
 from dispatcher.store.store import Store
 from ingest.rejected import Rejected
+from jiexun.collector import seldom
 from jiexun.options import AreasFile, Json, StoreUrl, explained
 from jiexun.report import console, print_cases
 from jiexun.run import open_areas, print_warnings
@@ -83,5 +83,5 @@ def _shipped(file: Path, areas: Areas, store: str) -> tuple[Engine, list[Rejecte
 
 def _joint(file: Path, areas: Areas) -> tuple[JointEngine, list[Rejected]]:
     engine = JointEngine(areas, Taxonomy.read())
-    gc.set_threshold(50_000, 20, 100)  # nearly all it makes stays: looking for rubbish takes a twentieth of the time
-    return engine, replay_lines(file, JointDispatcher(engine))
+    with seldom():
+        return engine, replay_lines(file, JointDispatcher(engine))
