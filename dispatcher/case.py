@@ -152,6 +152,11 @@ class Anchor:
     covariance_m2: Covariance
     sightings: tuple[str, ...]
 
+    @property
+    def key(self) -> str:
+        """As what a store keeps it."""
+        return self.sightings[0]
+
     def document(self) -> dict[str, Any]:
         """The entry in `objects` of the JSON document."""
         return {

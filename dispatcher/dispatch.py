@@ -5,16 +5,41 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Protocol
 
-from dispatcher.case import Anchor, CaseEvent
-from dispatcher.engine import Engine
-from dispatcher.work.action import ACTION_TYPE, parsed_action
+from dispatcher.case import Anchor, Case, CaseEvent
+from dispatcher.work.action import ACTION_TYPE, Action, parsed_action
 from dispatcher.work.rules import RULES_TYPE, Rules
 from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
 REMEMBERED = 20_000  # inputs whose repeats an engine beside a store knows; the store knows all
+
+
+class CaseEngine(Protocol):
+    """What decides: sightings and passes in, case events out. Pure and deterministic."""
+
+    rules: Rules
+    repeats: int
+
+    def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
+        """Take one sighting or pass. Raises ValueError for one that makes no sense; nothing is changed then."""
+
+    def act(self, action: Action) -> None:
+        """Take what an office did with a case; its event is told already."""
+
+    def judged(self) -> list[CaseEvent]:
+        """What followed from actions; told once."""
+
+    def cases(self) -> Sequence[Case]:
+        """Every case, oldest first."""
+
+    def objects(self) -> Sequence[Anchor]:
+        """The permanent objects, in the order they were first seen."""
+
+    def object_with(self, sighting_id: str) -> Anchor | None:
+        """The object that a sighting belongs to; None when it is of a case, or unknown."""
 
 
 class Log(Protocol):
@@ -52,7 +77,7 @@ class Decided:
 class Dispatcher:
     """Engine and log, kept in step."""
 
-    def __init__(self, engine: Engine, log: Log) -> None:
+    def __init__(self, engine: CaseEngine, log: Log) -> None:
         self.engine = engine
         self._log = log
         self.seq = 0  # of the last stored input that the engine knows

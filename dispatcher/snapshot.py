@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from dispatcher.belief import Look
 from dispatcher.case import Alert, Share, State
 from dispatcher.engine import Engine
 from dispatcher.place import Episode, Located, Place
+from dispatcher.store.store import Store
 from dispatcher.work.rules import Rules
 from ingest.frame import parse_rfc3339, rfc3339
 from vision.sighting import Sighting, parse_sighting
@@ -57,6 +59,28 @@ class Changed(Mapping[Part, Any]):
 
     def __len__(self) -> int:
         return len(self._parts)
+
+
+class Kept:
+    """The snapshot of an engine in a store."""
+
+    def __init__(self, engine: Engine, store: Store) -> None:
+        self._engine = engine
+        self._store = store
+        self._mark = mark(store.areas())
+
+    @property
+    def changes(self) -> int:
+        """Places and objects that have changed since it was kept."""
+        return len(self._engine.changes)
+
+    def recall(self) -> int:
+        """Bring the fresh engine there. Returns the number of the last input in it; 0 when there is none."""
+        return self._store.recall(self._mark, partial(recall, self._engine)) or 0
+
+    def amend(self, seq: int) -> None:
+        """Keep what has changed, up to an input. What it costs goes with that, and not with what is known."""
+        self._store.amend_snapshot(self._mark, about(self._engine), Changed(self._engine), seq)
 
 
 def part_of(engine: Engine, part: Part) -> Any:

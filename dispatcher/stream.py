@@ -17,11 +17,10 @@ from itertools import takewhile
 from dispatcher.alert import letters
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
-from dispatcher.dispatch import REMEMBERED, Decided, Dispatcher, parsed
-from dispatcher.engine import Engine
+from dispatcher.dispatch import Decided, Dispatcher, parsed
+from dispatcher.engines import Which, begun
 from dispatcher.merge import Input, Merge
 from dispatcher.open311 import intake
-from dispatcher.snapshot import Changed, about, mark, recall
 from dispatcher.store.lease import Lease
 from dispatcher.store.rows import Letter
 from dispatcher.store.store import Store
@@ -60,7 +59,9 @@ class DispatchLoop:
         scan: Callable[[str], Iterator[Record]],
         now: Callable[[], datetime],
         tick: Callable[[datetime], object] = lambda _: None,
+        which: Which | None = None,
     ) -> None:
+        """`which` engine decides; None: the one that does already. Raises ValueError where it is another one."""
         self._reader = reader
         self._store = store
         self._lease = lease
@@ -70,7 +71,7 @@ class DispatchLoop:
         self._scan = scan
         self._now = now
         self._tick = tick  # the desk's clocks, looked at now and then
-        self.engine = Engine(areas, taxonomy, remembered=REMEMBERED)
+        self.engine, self._snapshot = begun(store, areas, taxonomy, which)
         self._dispatcher = Dispatcher(self.engine, store)
         self._merge = Merge()
         self._assigned: set[Partition] = set()
@@ -78,15 +79,14 @@ class DispatchLoop:
         self._committed: dict[Partition, int] = {}
         self._caused: dict[str, tuple[str, Input]] = {}  # event or letter -> event, its input; until it is told
         self._written: dict[str, Letter] = {}  # by id, until they are sent: the outbox need not give them back
-        self._mark = mark(store.areas())
         self._unkept = 0  # inputs since the last snapshot
         self._unflushed = False
         self._committed_s = self._checked_s = reader.now_s()
 
     def recover(self) -> None:
         """Go on where the last dispatcher of this store ended. Call it once, before `run`; a stop ends it early."""
-        after = self._store.recall(self._mark, partial(recall, self.engine)) or 0
-        self._dispatcher.recover(takewhile(lambda _: not self._reader.stopping, self._store.inputs(after)))
+        stored = self._store.inputs(self._snapshot.recall())
+        self._dispatcher.recover(takewhile(lambda _: not self._reader.stopping, stored))
         if self._reader.stopping:
             return
         waiting = {letter.id: letter for letter in self._store.outbox(limit=1_000_000)}
@@ -179,16 +179,13 @@ class DispatchLoop:
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)
         self._send_outbox()
         self._unkept += len(decided)
-        if self._unkept >= SNAPSHOT_EVERY or len(self.engine.changes) >= SNAPSHOT_CHANGED:
+        if self._unkept >= SNAPSHOT_EVERY or self._snapshot.changes >= SNAPSHOT_CHANGED:
             self._keep_snapshot()
 
     def _keep_snapshot(self) -> None:
-        """So that the next dispatcher starts from here, and not from the beginning of the history.
-
-        What it costs goes with what has changed, and not with what is known.
-        """
+        """So that the next dispatcher starts from here, and not from the beginning of the history."""
         self._unkept = 0
-        self._store.amend_snapshot(self._mark, about(self.engine), Changed(self.engine), self._dispatcher.seq)
+        self._snapshot.amend(self._dispatcher.seq)
 
     def _decided(self, one: Input) -> list[Decided] | None:
         """None for a repeat; nothing for an input that makes no sense, which is rejected."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,7 @@ from dispatcher.area import Areas
 from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document, one_line
 from dispatcher.engine import Engine
+from dispatcher.engines import Which
 from dispatcher.joint.dispatch import Dispatcher as JointDispatcher
 from dispatcher.joint.engine import Engine as JointEngine
 from dispatcher.replay import replay_lines
@@ -26,13 +26,6 @@ from models.taxonomy import Taxonomy
 cases_app = typer.Typer(no_args_is_help=True, help="Cases without pictures: replay sightings and passes.")
 
 
-class CaseEngine(StrEnum):
-    """What decides cases."""
-
-    JOINT = "joint"  # places all of a vehicle's sightings together; keeps no store
-    SHIPPED = "shipped"  # that of the stream, of `replay` and of `demo`
-
-
 @cases_app.command("replay")
 def cases_replay(
     file: Annotated[Path, typer.Argument(help="Sightings and passes, one CloudEvent a line (.jsonl).")],
@@ -40,7 +33,7 @@ def cases_replay(
     json: Json = False,
     store: StoreUrl = None,
     engine: Annotated[
-        CaseEngine | None,
+        Which | None,
         typer.Option("--engine", help="What decides: joint, or with --store shipped, which alone keeps one."),
     ] = None,
 ) -> None:
@@ -54,10 +47,10 @@ def cases_replay(
     """
     with explained():
         opened_areas, warnings = open_areas(areas)
-        if engine is CaseEngine.JOINT and store is not None:
+        if engine is Which.JOINT and store is not None:
             raise ValueError("the joint engine keeps no store: leave out --store, or decide with --engine shipped")
         decided: Engine | JointEngine
-        if engine is CaseEngine.SHIPPED or store is not None:
+        if engine is Which.SHIPPED or store is not None:
             decided, rejected = _shipped(file, opened_areas, store or "sqlite://")
         else:
             decided, rejected = _joint(file, opened_areas)

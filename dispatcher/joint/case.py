@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from dispatcher import case
-from vision.sighting import Covariance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,25 +21,12 @@ class CaseEvent(case.CaseEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anchor:
-    """A permanent object that is no violation (a bin): it anchors positions and is never pushed.
-
-    Without sightings it is one that turned out to be another, and is no longer there.
-    """
+class Anchor(case.Anchor):
+    """A permanent object that is no violation (a bin): it anchors positions and is never pushed."""
 
     id: str  # the same however its sightings change
-    kind: str
-    lat: float
-    lon: float
-    covariance_m2: Covariance
-    sightings: tuple[str, ...]
 
-    def document(self) -> dict[str, Any]:
-        """The entry in `objects` of the JSON document."""
-        return {
-            "kind": self.kind,
-            "lat": self.lat,
-            "lon": self.lon,
-            "covariance_m2": list(self.covariance_m2),
-            "sightings": list(self.sightings),
-        }
+    @property
+    def key(self) -> str:
+        """As what a store keeps it."""
+        return self.id

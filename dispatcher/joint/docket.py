@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +12,7 @@ from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.episode import Episode, episodes
 from dispatcher.joint.heard import act, contradicted, inherit, joined, said
-from dispatcher.joint.looked import ends, kind_of, looks_of, trusted
+from dispatcher.joint.looked import ends, first_odds, kind_of, looks_of, trusted
 from dispatcher.joint.manner import MANY, Manners
 from dispatcher.joint.packing import Placed
 from dispatcher.joint.record import Record, agreed, heir, home, in_time, mark, told_by
@@ -19,6 +20,7 @@ from dispatcher.joint.seen import Seen
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.owner import recipients
 from dispatcher.work.action import Action
+from dispatcher.work.rules import NONE, Rules
 from ingest.frame import derived_id
 from vision.sighting import Covariance
 
@@ -41,6 +43,9 @@ class Docket:
         self.rests: Callable[[str], bool] = lambda _: False  # whether a case of some id is kept elsewhere
         self._founded = 0
         self._waiting: list[CaseEvent] = []
+        self.rules: Rules = NONE  # of communities and campaigns
+        self.regrouped: dict[str, Record] = {}  # cases that lost sightings to others, or got those of one that is over
+        self._went: dict[str, str] = {}  # merged case -> the one that it went into
         self.firsts = Firsts()
         self.manners = Manners()
 
@@ -86,6 +91,7 @@ class Docket:
                     continue
                 if before is not None:
                     before.seens.remove(seen)
+                    self.regrouped[before.id] = before
                     if not before.seens:
                         emptied[before.id] = before
                 seen.record = record
@@ -98,17 +104,18 @@ class Docket:
         self, thing: Thing, looks: list[Look], by_pass: dict[str, list[Seen]], told: frozenset[str]
     ) -> list[tuple[Episode, Record | None]]:
         """The episodes at a thing, cut where a person ended a case, too; each with the case that was ended there."""
+        odds = first_odds(by_pass, self.firsts.odds)
         kind, out, begun = kind_of(by_pass), list[tuple[Episode, Record | None]](), 0
         for end, record in ends(thing, by_pass):
             upto = begun
             while upto < len(looks) and looks[upto].time <= end:
                 upto += 1
-            found = episodes(looks[begun:upto], kind, told, self.firsts.odds, self.manners)
+            found = episodes(looks[begun:upto], kind, told, odds, self.manners)
             if found and found[-1].closed_at is None:
                 found[-1].closed_at = record.ended_at
             out += [(piece, record if piece is found[-1] else None) for piece in found]
             begun = upto
-        rest = episodes(looks[begun:] if begun else looks, kind, told, self.firsts.odds, self.manners)
+        rest = episodes(looks[begun:] if begun else looks, kind, told, odds, self.manners)
         return out + [(piece, None) for piece in rest]
 
     def _claimed(self, thing: Thing, seens: list[Seen], claimed: set[str], ended: Record | None) -> Record | None:
@@ -136,7 +143,14 @@ class Docket:
             return []
         into = heir(record)
         inherit(into, record)
+        self._went[record.id], self.regrouped[into.id] = into.id, into
         return [self._event(record, "merged", cause, at, record.recipients if record.told else (), into=into.id)]
+
+    def goes_on(self, id: str) -> str:
+        """The case that a merged one goes on in; of any other the case itself."""
+        while id in self._went:
+            id = self._went[id]
+        return id
 
     def act(self, record: Record, action: Action, *, last: bool) -> None:
         """Take what an office did with a case; whoever acts on a case has heard of it."""
@@ -169,6 +183,7 @@ class Docket:
             mark(into)
         into.one_until = into.seens[-1].at
         gone.seens = []
+        self._went[gone.id], self.regrouped[into.id] = into.id, into
         del self.records[gone.id]
 
     def part(self, record: Record, thing: Thing, *, at: datetime, cause: str, told: Action | None) -> None:
@@ -193,6 +208,7 @@ class Docket:
             if record.heard.pop(seen.sighting.id, None) is not None:
                 fresh.heard[seen.sighting.id] = seen
         for each in (record, fresh):
+            self.regrouped[each.id] = each
             if each.told:
                 mark(each)
         fresh.passes = {s.pass_id for s in seens}
@@ -203,6 +219,10 @@ class Docket:
         else:
             fresh.alerts = said(told)
             self._route(fresh)
+
+    def restated(self, record: Record, event: str, *, at: datetime, cause: str) -> CaseEvent:
+        """A case as it stands, for whoever keeps it; nobody is told."""
+        return self._event(record, event, cause, at, ())
 
     def flush(self) -> list[CaseEvent]:
         """Events that a person's decision caused by itself."""
@@ -222,14 +242,15 @@ class Docket:
         record.last_seens = list(record.seens)
         if record.refused_until is not None:
             return []
-        if not record.learnt and (piece.doubted or agreed(record)):
+        if not record.learnt and not record.seens[0].by_person and (piece.doubted or agreed(record)):
             record.learnt = True
             self.firsts.learn(trusted(record.seens[0]), right=agreed(record))
         self._learn_manners(record, piece)
         if not record.told:
-            if piece.opened_at is None or _leftover(record, piece) or held(thing):
+            opened_at = self._opened_at(thing, record, piece, areas)
+            if opened_at is None or _leftover(record, piece) or held(thing):
                 return self._doubt(record, piece, at, cause)
-            events = self._open(record, piece, at, cause, areas)
+            events = self._open(record, piece, opened_at, at, cause, areas)
             mark(record)
             return events
         mark(record)
@@ -261,8 +282,24 @@ class Docket:
         open_ = [record for record in thing.records if record.told and record.state not in OVER]
         return [event for record in open_ for event in self._moved(record, at, cause)]
 
-    def _open(self, record: Record, piece: Episode, at: datetime, cause: str, areas: int) -> list[CaseEvent]:
-        record.told, record.state, record.opened_at = True, State.OPEN, piece.opened_at
+    def _opened_at(self, thing: Thing, record: Record, piece: Episode, areas: int) -> datetime | None:
+        """When it came to be believed enough to be told; None while it is not, or where it is permitted."""
+        if not self.rules.pages:
+            return piece.opened_at
+        lat, lon, covariance = self._surveyed(thing)
+        area = next(iter(recipients(self._owners(areas, lat, lon, covariance))), None)
+        seen_at = record.seens[-1].sighting.seen_at
+        bar = self.rules.bar(matter=record.matter, area=area, lat=lat, lon=lon, at=seen_at)
+        if bar.why is not None:
+            return None
+        if bar.threshold is None:
+            return piece.opened_at
+        return (piece.opened_at or seen_at) if piece.p >= bar.threshold else None
+
+    def _open(
+        self, record: Record, piece: Episode, opened_at: datetime, at: datetime, cause: str, areas: int
+    ) -> list[CaseEvent]:
+        record.told, record.state, record.opened_at = True, State.OPEN, opened_at
         record.areas = areas
         self._route(record)
         gone = piece.closed_at is not None  # all of it arrived late: nobody need go there
@@ -330,11 +367,14 @@ class Docket:
             record.alerts += [Alert(recipient, event, at) for recipient in to]
         if record.thing is not None and record.routed == (0.0, 0.0):
             self._route(record)
+        case = self.case(record)
+        if into is not None:
+            case = replace(case, state=State.DISMISSED, merged_into=into)
         return CaseEvent(
             id=derived_id("event", record.id, event, cause),
             event=event,
             at=at,
-            case=self.case(record),
+            case=case,
             recipients=to,
             into=into,
         )

@@ -28,6 +28,7 @@ from dispatcher.joint.twins import undecided
 from dispatcher.joint.view import View
 from dispatcher.owner import owners
 from dispatcher.work.action import Action
+from dispatcher.work.rules import Rules
 from ingest.frame import derived_id
 from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Pass, Sighting
@@ -78,6 +79,7 @@ class Engine:
         if isinstance(item, Sighting):
             self._check(item, made_at)
         self._clock = max(self._clock, made_at)
+        self._docket.regrouped.clear()
         now = self._clock.timestamp()
         if self._rest is not None:
             self._rest.sweep(now, self._others)
@@ -100,9 +102,35 @@ class Engine:
             return True
         return self._rest is not None and self._rest.shelf.knows(id)
 
+    @property
+    def rules(self) -> Rules:
+        """What communities have agreed on, and campaigns; by what was imported last."""
+        return self._docket.rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._docket.rules = rules
+
     def use(self, areas: Areas) -> None:
         """Route what is opened from now on by newer areas; a case that is told keeps those that it was routed by."""
         self._areas.append(areas)
+
+    def restated(self, item: Input, events: Iterable[CaseEvent]) -> list[CaseEvent]:
+        """What `events`, of the input that was read last, leave unsaid of cases that changed with it.
+
+        For a store, which knows cases by their events: `judged` of one whose sightings were regrouped, and `reported`
+        of the one that a citizen's report is of.
+        """
+        said = {event.case.id for event in events}
+        found = []
+        seen = self._seen.get(item.id)
+        if seen is not None and seen.by_person and seen.record is not None and seen.record.id not in said:
+            found.append(self._docket.restated(seen.record, "reported", at=self._clock, cause=item.id))
+            said.add(seen.record.id)
+        for id, record in self._docket.regrouped.items():
+            if id not in said and record.logged and id in self._docket.records:
+                found.append(self._docket.restated(record, "judged", at=self._clock, cause=item.id))
+        return found
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
@@ -268,7 +296,8 @@ class Engine:
         return self._docket.flush() + self._review(touched, (), cause)
 
     def _record(self, id: str) -> Record:
-        """A case by its id. Raises ValueError when there is none."""
+        """A case by its id; of one that was merged the one that it went into. Raises ValueError when there is none."""
+        id = self._docket.goes_on(id)
         if self._rest is not None and id not in self._docket.records:
             self._rest.fetch_case(id, self._clock.timestamp())
         record = self._docket.records.get(id)

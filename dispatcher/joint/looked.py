@@ -74,7 +74,17 @@ def _look(id: str, seens: list[Seen], seen: float | None, detectable: float) -> 
 
 def trusted(seen: Seen) -> float:
     """A ghost lasts one frame: what a single frame says is believed less, however sure it claims to be."""
-    return min(seen.confidence, MOST_OF_ONE_FRAME) if seen.sighting.frames == 1 else seen.confidence
+    once = seen.sighting.frames == 1 and not seen.by_person
+    return min(seen.confidence, MOST_OF_ONE_FRAME) if once else seen.confidence
+
+
+def first_odds(by_pass: dict[str, list[Seen]], odds: float) -> float:
+    """How far the first report of a thing is to be believed; a person is fooled by nothing that fools a detector."""
+    for seens in by_pass.values():
+        for seen in seens:
+            if seen.by_person:
+                return 1.0
+    return odds
 
 
 def kind_of(by_pass: dict[str, list[Seen]]) -> str:

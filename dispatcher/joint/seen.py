@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from dispatcher.open311.report import PREFIX
 from vision.sighting import Covariance, Sighting
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ class Seen:
         )
         seen.lat, seen.lon, seen.covariance = sighting.lat, sighting.lon, plus(own, shared)
         return seen
+
+    @property
+    def by_person(self) -> bool:
+        """Whether a person reported it, and no camera."""
+        return self.sighting.id.startswith(PREFIX)
 
 
 def surest(seens: Sequence[Seen]) -> float:

@@ -35,7 +35,7 @@ class Shelf:
     """A private database that ends with its process. What it holds is nowhere else."""
 
     def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None)  # SQLite's own temporary file
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # SQLite's own temporary file
         self._db.executescript(SCHEMA)
         self._held = 0
         self._used = False

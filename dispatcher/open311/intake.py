@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 from dispatcher.alert import letters
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
-from dispatcher.dispatch import REMEMBERED, Dispatcher
-from dispatcher.engine import Engine
+from dispatcher.dispatch import Dispatcher
+from dispatcher.engines import begun
 from dispatcher.open311.limits import Limits
 from dispatcher.open311.posted import Filed
 from dispatcher.open311.report import Taking
-from dispatcher.snapshot import mark, recall
 from dispatcher.store import reports
 from dispatcher.store.rows import Letter
 from models.taxonomy import Taxonomy
@@ -102,8 +101,9 @@ class Intake:
         """Read what was stored meanwhile before the write lock is taken: then it is held for a moment only."""
         made = self._dispatcher
         if made is None:
-            made = Dispatcher(Engine(self._areas, self._taxonomy, remembered=REMEMBERED), self._store)
-            made.seq = self._store.recall(mark(self._store.areas()), partial(recall, made.engine)) or 0
+            engine, snapshot = begun(self._store, self._areas, self._taxonomy)
+            made = Dispatcher(engine, self._store)
+            made.seq = snapshot.recall()
         made.recover(self._store.inputs(made.seq))
         self._dispatcher = made
         return made

@@ -361,7 +361,7 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
 
 
 def _keep_anchors(connection: Connection, anchors: Sequence[Anchor]) -> None:
-    last = {anchor.sightings[0]: anchor for anchor in anchors}
+    last = {anchor.key: anchor for anchor in anchors}
     rows = [{"id": id, "kind": anchor.kind, "document": dumps(anchor.document())} for id, anchor in last.items()]
     delete_rows(connection, tables.objects, [{"id": id} for id in last])
     insert_rows(connection, tables.objects, rows)

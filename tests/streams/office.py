@@ -10,11 +10,11 @@ from typing import Any
 
 from world import HOME, START, Clock, a_worker, by_time, drive
 
-from dispatcher.alert import INSIDE
+from dispatcher.alert import case_envelope
 from dispatcher.area import Areas, parse_areas
 from dispatcher.dispatch import Dispatcher
 from dispatcher.document import document
-from dispatcher.engine import Engine
+from dispatcher.engines import Which, begun
 from dispatcher.store.store import Store
 from dispatcher.stream import GROUP, READS, DispatchLoop
 from ingest.binding import event_record
@@ -27,6 +27,7 @@ from ingest.watch import Unwatched, Watch
 from models.taxonomy import Taxonomy
 from vision.place import place_of
 from vision.sighting import PASS_TYPE, Pass, Sighting, enveloped
+from vision.worker import Worker
 
 
 def area(code: str, south_m: float, north_m: float) -> dict[str, Any]:
@@ -50,13 +51,18 @@ def areas() -> Areas:
 def street() -> list[tuple[datetime, Sighting | Pass]]:
     """What workers send: four vehicles see the things; an hour later six see that they are gone."""
     before = by_time(*(drive(f"bus-{n}", begin_s=31.0 * n) for n in range(4)))
-    after = by_time(*(drive(f"bus-{n}", begin_s=3600 + 31.0 * n) for n in range(4, 10)))
-    blind = a_worker(lambda frames: [[] for _ in frames])
-    out: list[tuple[datetime, Sighting | Pass]] = []
-    for worker, frames in ((a_worker(), before), (blind, after)):
-        made = [item for f in frames for item in worker.work([f])] + list(worker.flush())
-        out += [item for item in made if isinstance(item, tuple)]
-    return out
+    return told_by(a_worker(), before) + seen_gone(4, 10, 3600.0)
+
+
+def seen_gone(first: int, end: int, begin_s: float) -> list[tuple[datetime, Sighting | Pass]]:
+    """What these vehicles send, that see nothing there."""
+    after = by_time(*(drive(f"bus-{n}", begin_s=begin_s + 31.0 * n) for n in range(first, end)))
+    return told_by(a_worker(lambda frames: [[] for _ in frames]), after)
+
+
+def told_by(worker: Worker, frames: Iterable[Any]) -> list[tuple[datetime, Sighting | Pass]]:
+    made = [item for f in frames for item in worker.work([f])] + list(worker.flush())
+    return [item for item in made if isinstance(item, tuple)]
 
 
 INPUTS = street()
@@ -67,17 +73,20 @@ def record(item: Sighting | Pass, made_at: datetime) -> Record:
     return event_record("passes" if envelope.type == PASS_TYPE else "sightings", place_of(item), envelope)
 
 
+Inputs = list[tuple[datetime, Sighting | Pass]]
 RECORDS = [record(item, at) for at, item in INPUTS]
 
 
-def online() -> tuple[dict[str, Any], list[tuple[str, str, str]], list[str]]:
+def online(
+    which: Which = Which.SHIPPED, inputs: Inputs = INPUTS
+) -> tuple[dict[str, Any], list[tuple[str, str, str]], list[str]]:
     """What the dispatcher of one process decides: the document, what is told to whom, and the events that go out."""
-    engine = Engine(areas(), Taxonomy.read())
     with Store.open("sqlite://") as store:
+        engine, _ = begun(store, areas(), Taxonomy.read(), which)
         dispatcher = Dispatcher(engine, store)
-        events = [event for at, item in INPUTS for event in dispatcher.read(enveloped(item, made_at=at))]
+        events = [event for at, item in inputs for event in dispatcher.read(enveloped(item, made_at=at))]
     told = [(event.case.id, event.event, to) for event in events for to in event.recipients]
-    return document(engine, ()), told, [event.id for event in events if event.event not in INSIDE]
+    return document(engine, ()), told, [event.id for event in events if case_envelope(event) is not None]
 
 
 DOCUMENT, TOLD, EVENTS = online()
@@ -141,7 +150,8 @@ class Deadly:
 class Office:
     """A broker in memory with a store beside it, and one dispatcher after the other."""
 
-    def __init__(self, url: str = "sqlite://") -> None:
+    def __init__(self, url: str = "sqlite://", which: Which | None = None) -> None:
+        self.which = which
         self.broker = MemoryBroker(
             [topic if topic.partitions == 1 else replace(topic, partitions=3) for topic in TOPICS]
         )
@@ -163,7 +173,8 @@ class Office:
         if deadly is not None:
             bus, store = deadly.bus(bus), deadly.store(store)
         reader = Reader(bus, watch, clock=self.clock, sleep=self.clock.sleep)
-        loop = DispatchLoop(reader, store, Free(), areas(), Taxonomy.read(), watch, scan=scan, now=self.now)
+        engine = {"scan": scan, "now": self.now, "which": self.which}
+        loop = DispatchLoop(reader, store, Free(), areas(), Taxonomy.read(), watch, **engine)
         try:
             loop.recover()
             loop.run(until_idle_s=2.0)

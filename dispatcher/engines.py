@@ -1,0 +1,87 @@
+"""Engines: which case engine decides on a store. One does, from its first input on: another would decide otherwise."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Protocol
+
+from sqlalchemy import delete, insert, select
+
+from dispatcher.area import Areas
+from dispatcher.dispatch import REMEMBERED, CaseEngine
+from dispatcher.engine import Engine
+from dispatcher.joint.live import Live
+from dispatcher.snapshot import Kept
+from dispatcher.store import tables
+from dispatcher.store.reading import last_event
+from dispatcher.store.store import Store
+from models.taxonomy import Taxonomy
+
+DECIDES = "engine"  # in `kept`: which one it is
+
+
+class Which(StrEnum):
+    """What decides cases."""
+
+    JOINT = "joint"  # places all of a vehicle's sightings together; keeps no snapshot, so a start reads all inputs
+    SHIPPED = "shipped"
+
+
+class Snapshot(Protocol):
+    """Where the next dispatcher starts from."""
+
+    @property
+    def changes(self) -> int:
+        """Places and objects that have changed since it was kept."""
+
+    def recall(self) -> int:
+        """Bring the fresh engine there. Returns the number of the last input in it; 0 when there is none."""
+
+    def amend(self, seq: int) -> None:
+        """Keep what has changed, up to an input."""
+
+
+class NoSnapshot:
+    """Of an engine that begins with the first input each time."""
+
+    changes = 0
+
+    def recall(self) -> int:
+        return 0
+
+    def amend(self, seq: int) -> None:
+        pass
+
+
+def begun(store: Store, areas: Areas, taxonomy: Taxonomy, which: Which | None = None) -> tuple[CaseEngine, Snapshot]:
+    """A fresh engine for a store, and where it may start from. `which`: None is the one that decides there already.
+
+    Raises ValueError where another one does.
+    """
+    if claimed(store, which) is Which.JOINT:
+        return Live(areas, taxonomy), NoSnapshot()
+    engine = Engine(areas, taxonomy, remembered=REMEMBERED)
+    return engine, Kept(engine, store)
+
+
+def decides(store: Store) -> Which:
+    """The engine that decides on a store; the shipped one where nobody has said."""
+    with store.reading() as connection:
+        found = connection.scalar(select(tables.kept.c.document).where(tables.kept.c.name == DECIDES))
+    return Which.SHIPPED if found is None else Which(found)
+
+
+def claimed(store: Store, which: Which | None) -> Which:
+    """Say which engine decides from now on. Raises ValueError where another one has decided."""
+    before = decides(store)
+    if which is None or which is before:
+        return before
+    with store.writing() as connection:
+        if last_event(connection):
+            raise ValueError(
+                f"on this store the {before} engine decides: the {which} one would tell its cases again as others. "
+                f"Take a new store, or leave out --engine"
+            )
+        connection.execute(delete(tables.kept).where(tables.kept.c.name == DECIDES))
+        connection.execute(insert(tables.kept).values(name=DECIDES, document=str(which)))
+    return which

@@ -1,0 +1,75 @@
+"""Live: the joint engine as a dispatcher needs it, which keeps a store and hears what offices do meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from dispatcher.area import Areas
+from dispatcher.case import Anchor, Case, CaseEvent
+from dispatcher.joint.engine import Engine
+from dispatcher.work.action import Action
+from dispatcher.work.rules import Rules
+from models.taxonomy import Taxonomy
+from vision.sighting import Pass, Sighting
+
+
+class Live:
+    """An engine whose every change of a case is an event, so that whoever reads the events knows each case."""
+
+    def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
+        self._engine = Engine(areas, taxonomy)
+        self._unsaid: list[CaseEvent] = []  # what followed from actions, which are stored already
+
+    def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
+        """Take one sighting or pass. Repeats change nothing. Raises ValueError for one that makes no sense."""
+        repeats = self._engine.repeats
+        events = self._engine.read(item, made_at=made_at)
+        return [] if self._engine.repeats > repeats else [*events, *self._engine.restated(item, events)]
+
+    def act(self, action: Action) -> None:
+        """Take what an office did with a case; its event is told already. What the engine cannot follow is nothing.
+
+        That is an action on a case that it does not know, and a merge or split of what it holds to be one, or two:
+        cases stay as the desk has told them until they are seen again.
+        """
+        try:
+            events = self._engine.read(action, made_at=action.at)
+        except ValueError:
+            return
+        self._unsaid += [*events, *self._engine.restated(action, events)]
+
+    def judged(self) -> list[CaseEvent]:
+        """What followed from actions; told once."""
+        unsaid, self._unsaid = self._unsaid, []
+        return unsaid
+
+    def cases(self) -> Sequence[Case]:
+        """Every case, candidates and closed ones included, oldest first."""
+        return self._engine.cases()
+
+    def objects(self) -> Sequence[Anchor]:
+        """The permanent objects, in the order they were first seen."""
+        return self._engine.objects()
+
+    def object_with(self, sighting_id: str) -> Anchor | None:
+        """The object that a sighting belongs to; None when it is of a case, or unknown."""
+        return self._engine.object_with(sighting_id)
+
+    @property
+    def rules(self) -> Rules:
+        """Of communities and campaigns, as imported last."""
+        return self._engine.rules
+
+    @rules.setter
+    def rules(self, rules: Rules) -> None:
+        self._engine.rules = rules
+
+    @property
+    def repeats(self) -> int:
+        """Inputs that were read before."""
+        return self._engine.repeats
+
+    @repeats.setter
+    def repeats(self, repeats: int) -> None:
+        self._engine.repeats = repeats
