@@ -18,6 +18,7 @@ DISMISSES_AT: Final = 0.03  # belief below which a candidate is given up
 CLEAN_ENOUGH: Final = 2.3  # -ln of the chance that every clean look was a miss; one pass alone never closes a case
 FAKE_LEFT: Final = 0.02  # part of what nothing has, to which what fools the detector must fall for a case to close
 ALONE: Final = 0.6  # odds that first reports are right below which one pass alone opens no case, however sure it is
+AGAIN: Final = 1.0  # odds that a first report is right where such a disorder lay before: one in five comes back
 SURELY: Final = 0.5  # a report less sure than that says something, but does not say that the thing was seen
 
 
@@ -70,8 +71,8 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
                 continue
             if now is None or now.closed_at is not None:
                 now = Episode([], 0.0)
+                belief = Belief.first(look.seen, max(odds, AGAIN) if pieces else odds)
                 pieces.append(now)
-                belief = Belief.first(look.seen, odds)
                 clean, passes, sightings, gap = 0.0, 0, 0, 0.0
             now.doubted = False
         assert belief is not None
@@ -81,7 +82,7 @@ def _pieces(looks: Sequence[Look], kind: str, told: frozenset[str], odds: float,
                 now.closed_at = max(other.at for other in now.looks if other.seen is None)  # it had gone by then
                 now = Episode(_doubtful_since(now), 0.0)
                 pieces.append(now)
-                belief, sightings = Belief.first(look.seen, odds), 0
+                belief, sightings = Belief.first(look.seen, max(odds, AGAIN)), 0
             else:
                 belief.look(look)
         now.looks.append(look)

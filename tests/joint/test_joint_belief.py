@@ -154,6 +154,16 @@ def test_what_is_seen_again_after_many_clean_looks_came_back() -> None:
     assert second.opened_at == NOON + timedelta(hours=77)
 
 
+def test_where_such_a_thing_lay_before_a_first_report_is_believed_as_any_other() -> None:
+    """It comes back in one place of five, and a ghost comes anywhere."""
+    gone = [*(seen(hour, 0.95) for hour in range(4)), *(clean(24 + 4 * i, 0.8) for i in range(5))]
+    again = [seen(60, 0.75), clean(61, 0.3), seen(62, 0.75)]
+    assert [piece.opened_at for piece in episodes(again, "garbage", odds=0.1)] == [None]
+    first, second = episodes([*gone, *again], "garbage", odds=0.1)
+    assert first.closed_at is not None
+    assert second.opened_at == again[-1].at
+
+
 def test_a_doubtful_report_before_a_sure_one_makes_no_poster_of_what_came_back() -> None:
     """It says that something is there again; whether it had gone was clear before."""
     before = [seen(0, 0.99), clean(0.5, 0.6), seen(1.5, 0.98), clean(1.7, 0.67), clean(4.5, 0.45), seen(5, 0.99)]
