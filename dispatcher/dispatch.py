@@ -38,8 +38,8 @@ class CaseEngine(Protocol):
     def objects(self) -> Sequence[Anchor]:
         """The permanent objects, in the order they were first seen."""
 
-    def object_with(self, sighting_id: str) -> Anchor | None:
-        """The object that a sighting belongs to; None when it is of a case, or unknown."""
+    def objects_of(self, sighting_id: str) -> list[Anchor]:
+        """The object that the sighting read last belongs to, if any; without sightings those that are no more."""
 
 
 class Log(Protocol):
@@ -71,7 +71,7 @@ class Decided:
 
     input: Envelope  # kept under the id of what it says, which is what the engine knows repeats by
     events: list[CaseEvent]
-    anchor: Anchor | None
+    anchors: list[Anchor]
 
 
 class Dispatcher:
@@ -123,7 +123,7 @@ class Dispatcher:
             decided = self.decide(envelope, item)
             if decided is None:
                 return []
-            self._log.append([decided.input], decided.events, [] if decided.anchor is None else [decided.anchor])
+            self._log.append([decided.input], decided.events, decided.anchors)
         return decided.events
 
     def decide(self, envelope: Envelope, item: Sighting | Pass) -> Decided | None:
@@ -137,4 +137,4 @@ class Dispatcher:
         events = self.engine.read(item, made_at=envelope.time)
         if self.engine.repeats > repeats:
             return None
-        return Decided(kept, events, self.engine.object_with(item.id))
+        return Decided(kept, events, self.engine.objects_of(item.id))

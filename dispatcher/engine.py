@@ -124,6 +124,11 @@ class Engine:
         id = self._anchor_of.get(sighting_id)
         return None if id is None else self._object(id)
 
+    def objects_of(self, sighting_id: str) -> list[Anchor]:
+        """The object that a sighting belongs to, if any."""
+        found = self.object_with(sighting_id)
+        return [] if found is None else [found]
+
     def _object(self, id: str) -> Anchor:
         sightings = self._anchors[id]
         return _object(sightings[0].kind, self._members.get(id) or [s.id for s in sightings], *self._anchored[id])

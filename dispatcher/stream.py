@@ -173,7 +173,7 @@ class DispatchLoop:
             self._store.append(
                 [one.input for one in decided],
                 [event for one in decided for event in one.events],
-                [one.anchor for one in decided if one.anchor is not None],
+                [anchor for one in decided for anchor in one.anchors],
                 self._letters,
             )
         self._watch.batch(len(inputs), AT_ONCE, time.perf_counter() - began)

@@ -22,7 +22,10 @@ class CaseEvent(case.CaseEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor(case.Anchor):
-    """A permanent object that is no violation (a bin): it anchors positions and is never pushed."""
+    """A permanent object that is no violation (a bin): it anchors positions and is never pushed.
+
+    Without sightings it is one that turned out to be another, and is no longer there.
+    """
 
     id: str  # the same however its sightings change
 

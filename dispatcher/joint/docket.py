@@ -94,6 +94,7 @@ class Docket:
                     self.regrouped[before.id] = before
                     if not before.seens:
                         emptied[before.id] = before
+                    self.regrouped[record.id] = record
                 seen.record = record
                 record.seens.append(seen)
             record.seens.sort(key=in_time)

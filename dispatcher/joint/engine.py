@@ -66,6 +66,7 @@ class Engine:
         self._atlas = Atlas(identify)
         self._docket = Docket(self._owners, self._atlas.surveyed)
         self._seen: dict[str, Seen] = {}  # by id; what rests is not in it
+        self._regrouped: list[Thing] = []  # what the input read last gave other sightings
         self._others: dict[str, float] = {}  # ids of passes and commands, and when they were read
         self._count = 0  # sightings read
         self._rest: Rest | None = None
@@ -80,6 +81,7 @@ class Engine:
             self._check(item, made_at)
         self._clock = max(self._clock, made_at)
         self._docket.regrouped.clear()
+        self._regrouped.clear()
         now = self._clock.timestamp()
         if self._rest is not None:
             self._rest.sweep(now, self._others)
@@ -142,6 +144,20 @@ class Engine:
         found = [(thing, self._atlas.surveyed(thing)) for thing in self._atlas.things.values() if thing.plain]
         found += [] if self._rest is None else self._rest.objects()
         return [_object(thing, located) for thing, located in sorted(found, key=lambda each: _first(each[0]))]
+
+    def objects_changed(self, known: set[str]) -> list[Anchor]:
+        """The objects that the last input made, without sightings those that it ended. `known`: ids of all before."""
+        found = []
+        for thing in self._regrouped:
+            id = _object_id(thing)
+            if thing.plain and id not in known:
+                known.add(id)
+                found.append(_object(thing, self._atlas.surveyed(thing)))
+            elif not thing.plain and id in known:
+                known.remove(id)
+                lat, lon, covariance = thing.lat, thing.lon, thing.covariance
+                found.append(Anchor(id=id, kind="", lat=lat, lon=lon, covariance_m2=covariance, sightings=()))
+        return found
 
     @property
     def resting(self) -> int:
@@ -313,6 +329,7 @@ class Engine:
     def _review(self, touched: dict[int, Thing], looked: Iterable[Thing], cause: str) -> list[CaseEvent]:
         """What follows for the things whose sightings or looks changed, and for those that only moved."""
         regrouped, self._atlas.regrouped = self._atlas.regrouped, {}
+        self._regrouped += regrouped.values()
         anew = regrouped | {thing.number: thing for thing in looked}
         things = [anew[n] for n in sorted(anew) if anew[n].records or anew[n].disordered]
         events = self._docket.review(
@@ -352,13 +369,17 @@ def _object(thing: Thing, located: Located) -> Anchor:
     plain = sorted((s for s in thing.seens if s.plain), key=lambda s: s.number)
     lat, lon, (ee, en, nn) = located
     return Anchor(
-        id=derived_id("object", thing.id),
+        id=_object_id(thing),
         kind=plain[0].sighting.kind,
         lat=round(lat, 7),
         lon=round(lon, 7),
         covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
         sightings=tuple(s.sighting.id for s in plain),
     )
+
+
+def _object_id(thing: Thing) -> str:
+    return derived_id("object", thing.id)
 
 
 def _first(thing: Thing) -> int:

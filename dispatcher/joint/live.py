@@ -19,6 +19,7 @@ class Live:
 
     def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
         self._engine = Engine(areas, taxonomy)
+        self._objects: set[str] = set()  # ids of those that were told of
         self._unsaid: list[CaseEvent] = []  # what followed from actions, which are stored already
 
     def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
@@ -52,9 +53,10 @@ class Live:
         """The permanent objects, in the order they were first seen."""
         return self._engine.objects()
 
-    def object_with(self, sighting_id: str) -> Anchor | None:
-        """The object that a sighting belongs to; None when it is of a case, or unknown."""
-        return self._engine.object_with(sighting_id)
+    def objects_of(self, sighting_id: str) -> list[Anchor]:
+        """The object that the input read last is of, and those that it made; without sightings those that it ended."""
+        found = self._engine.object_with(sighting_id)
+        return [*self._engine.objects_changed(self._objects), *([] if found is None else [found])]
 
     @property
     def rules(self) -> Rules:

@@ -42,7 +42,7 @@ class Map:
         self._next = 0
 
     def _new(self, seen: Seen) -> Thing:
-        thing = Thing.at(derived_id("thing", seen.sighting.id), self._next, seen)
+        thing = Thing.at(derived_id("thing", seen.sighting.id, str(self._next)), self._next, seen)
         self._next += 1
         self.things[thing.number] = thing
         return thing

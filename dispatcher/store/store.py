@@ -86,8 +86,8 @@ class Store:
         """Keep inputs and what followed from them, all or nothing; on return they are on disk.
 
         Inputs and events whose id is already stored change nothing, so a repeated batch is harmless. An anchor replaces
-        the one with the same first sighting. `letters` gives what is to be sent of a new event: it goes into the outbox
-        with it, and alerts to the channels that want them. Returns how many events were new.
+        the one with the same key; one without sightings is no more. `letters` gives what is to be sent of a new event:
+        it goes into the outbox with it, and alerts to the channels that want them. Returns how many events were new.
         """
         with self.writing() as connection:
             fresh = _new(connection, tables.inputs, inputs, absent=self._held.absent)
@@ -362,6 +362,7 @@ def _logged(connection: Connection, events: Sequence[CaseEvent]) -> list[StoredE
 
 def _keep_anchors(connection: Connection, anchors: Sequence[Anchor]) -> None:
     last = {anchor.key: anchor for anchor in anchors}
-    rows = [{"id": id, "kind": anchor.kind, "document": dumps(anchor.document())} for id, anchor in last.items()]
+    there = [(id, anchor) for id, anchor in last.items() if anchor.sightings]
+    rows = [{"id": id, "kind": anchor.kind, "document": dumps(anchor.document())} for id, anchor in there]
     delete_rows(connection, tables.objects, [{"id": id} for id in last])
     insert_rows(connection, tables.objects, rows)
