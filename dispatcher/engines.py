@@ -11,6 +11,7 @@ from dispatcher.engine import Engine
 from dispatcher.joint.live import Live
 from dispatcher.snapshot import Kept
 from dispatcher.store.decider import decider, keep_decider
+from dispatcher.store.reading import last_event
 from dispatcher.store.store import Store
 from models.taxonomy import Taxonomy
 
@@ -72,7 +73,7 @@ def claimed(store: Store, which: Which | None) -> Which:
     if which is None or which is before:
         return before
     with store.writing() as connection:
-        if store.last_event():  # inputs alone, as imported rules are, bind to no engine
+        if last_event(connection):  # inputs alone, as imported rules are, bind to no engine
             raise ValueError(
                 f"on this store the {before} engine decides: the {which} one would tell its cases again as others. "
                 f"Take a new store, or leave out --engine"

@@ -62,7 +62,7 @@ def found(store: Store, areas: Areas, selection: Selection) -> Plan:
     otherwise, and tell of it anew, without the names.
     """
     if decides(store) is Which.JOINT:
-        raise ValueError("the joint engine decides on this store: it would decide otherwise without the names of vehicles")
+        raise ValueError("the joint engine decides on this store, and otherwise without the names of vehicles")
     taxonomy = Taxonomy.read()
     # A store may be read again by the stream's engine, which forgets, and by that of a replay, which does not.
     engines = [Engine(areas, taxonomy, remembered=REMEMBERED), Engine(areas, taxonomy)]
