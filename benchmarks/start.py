@@ -31,13 +31,14 @@ from jiexun.doctor import processor
 from models.taxonomy import Taxonomy
 
 DAYS = 1.0
+VEHICLES = 60
 AT_ONCE = 500  # inputs in a transaction
 
 
-def main(*, seed: int = 1, days: float = DAYS, json: bool = False) -> dict[str, Any]:
+def main(*, seed: int = 1, days: float = DAYS, vehicles: int = VEHICLES, json: bool = False) -> dict[str, Any]:
     """Measure; the table goes to standard error, one line of JSON to standard output. `json` leaves out the table."""
     with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder), *build(seed, Size(days=days), processes=1))
+        write(Path(folder), *build(seed, Size(days=days, vehicles=vehicles), processes=1))
         areas, _ = read_areas(Path(folder) / "areas.geojson")
         lines = [parse_envelope(line) for line in (Path(folder) / "world.jsonl").read_bytes().splitlines()]
     with seldom():
@@ -52,6 +53,7 @@ def main(*, seed: int = 1, days: float = DAYS, json: bool = False) -> dict[str, 
         "benchmark": "start",
         "seed": seed,
         "days": days,
+        "vehicles": vehicles,
         "engines": found,
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
         "machine": processor(),
@@ -84,9 +86,10 @@ def command(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=1, help="of the world")
     parser.add_argument("--days", type=float, default=DAYS, help="that the fleet drives")
+    parser.add_argument("--vehicles", type=int, default=VEHICLES, help="of the fleet")
     parser.add_argument("--json", action="store_true", help="no table")
     args = parser.parse_args(argv)
-    main(seed=args.seed, days=args.days, json=args.json)
+    main(seed=args.seed, days=args.days, vehicles=args.vehicles, json=args.json)
 
 
 if __name__ == "__main__":
