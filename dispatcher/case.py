@@ -82,7 +82,7 @@ class Case:
     alerts: tuple[Alert, ...]
     confidence: float  # the best sighting's
     evidence: Pictured | None  # of the best sighting that has a picture, else why there is none
-    merged_into: str | None = None  # the case that goes on with its sightings: a person said that they are one
+    merged_into: str | None = None  # the case that goes on with its sightings: they are one
 
     def document(self) -> dict[str, Any]:
         """The entry in `cases` of the JSON document."""

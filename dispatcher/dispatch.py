@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from dispatcher.case import Anchor, Case, CaseEvent
+from dispatcher.store.rows import Letter
 from dispatcher.work.action import ACTION_TYPE, Action, parsed_action
 from dispatcher.work.rules import RULES_TYPE, Rules
 from ingest.envelope import Envelope, parse_envelope
 from vision.sighting import PASS_TYPE, SIGHTING_TYPE, Pass, Sighting, parse_pass, parse_sighting
 
 REMEMBERED = 20_000  # inputs whose repeats an engine beside a store knows; the store knows all
+
+
+Letters = Callable[[CaseEvent], Iterable[Letter]]  # what the world is told of an event
 
 
 class CaseEngine(Protocol):
@@ -30,7 +34,7 @@ class CaseEngine(Protocol):
         """Take what an office did with a case; its event is told already."""
 
     def judged(self) -> list[CaseEvent]:
-        """What followed from actions; told once."""
+        """What followed from actions; told once. After a start it may be what was told before, under the same ids."""
 
     def cases(self) -> Sequence[Case]:
         """Every case, oldest first."""
@@ -46,7 +50,7 @@ class Log(Protocol):
     """Where decisions become durable. `dispatcher.store.Store`, or a fake in memory."""
 
     def append(
-        self, inputs: Sequence[Envelope], events: Sequence[CaseEvent], anchors: Sequence[Anchor] = ()
+        self, inputs: Sequence[Envelope], events: Sequence[CaseEvent], anchors: Sequence[Anchor], letters: Letters, /
     ) -> object: ...
 
     def turn(self, after: int) -> AbstractContextManager[list[str]]:
@@ -77,9 +81,11 @@ class Decided:
 class Dispatcher:
     """Engine and log, kept in step."""
 
-    def __init__(self, engine: CaseEngine, log: Log) -> None:
+    def __init__(self, engine: CaseEngine, log: Log, letters: Letters = lambda _: ()) -> None:
+        """`letters`: of what follows from what offices did, which the engine hears of only afterwards."""
         self.engine = engine
         self._log = log
+        self._letters = letters
         self.seq = 0  # of the last stored input that the engine knows
 
     def recover(self, lines: Iterable[str]) -> None:
@@ -102,7 +108,7 @@ class Dispatcher:
             self.engine.repeats = repeats
             judged = self.engine.judged()  # all that is stored is known here, so that none of it is out of date
             if judged:
-                self._log.append([], judged)
+                self._log.append([], judged, (), self._letters)
             yield
             self.seq = self._log.last_input()
 
@@ -123,7 +129,7 @@ class Dispatcher:
             decided = self.decide(envelope, item)
             if decided is None:
                 return []
-            self._log.append([decided.input], decided.events, decided.anchors)
+            self._log.append([decided.input], decided.events, decided.anchors, lambda _: ())
         return decided.events
 
     def decide(self, envelope: Envelope, item: Sighting | Pass) -> Decided | None:

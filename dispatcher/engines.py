@@ -5,20 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Protocol
 
-from sqlalchemy import delete, insert, select
-
 from dispatcher.area import Areas
 from dispatcher.dispatch import REMEMBERED, CaseEngine
 from dispatcher.engine import Engine
 from dispatcher.joint.live import Live
 from dispatcher.joint.snapshot import Snapshot as JointSnapshot
 from dispatcher.snapshot import Kept
-from dispatcher.store import tables
+from dispatcher.store.decider import decider, keep_decider
 from dispatcher.store.reading import last_event
 from dispatcher.store.store import Store
 from models.taxonomy import Taxonomy
-
-DECIDES = "engine"  # in `kept`: which one it is
 
 
 class Which(StrEnum):
@@ -57,7 +53,7 @@ def begun(store: Store, areas: Areas, taxonomy: Taxonomy, which: Which | None = 
 def decides(store: Store) -> Which:
     """The engine that decides on a store; the shipped one where nobody has said."""
     with store.reading() as connection:
-        found = connection.scalar(select(tables.kept.c.document).where(tables.kept.c.name == DECIDES))
+        found = decider(connection)
     return Which.SHIPPED if found is None else Which(found)
 
 
@@ -67,11 +63,10 @@ def claimed(store: Store, which: Which | None) -> Which:
     if which is None or which is before:
         return before
     with store.writing() as connection:
-        if last_event(connection):
+        if last_event(connection):  # inputs alone, as imported rules are, bind to no engine
             raise ValueError(
                 f"on this store the {before} engine decides: the {which} one would tell its cases again as others. "
                 f"Take a new store, or leave out --engine"
             )
-        connection.execute(delete(tables.kept).where(tables.kept.c.name == DECIDES))
-        connection.execute(insert(tables.kept).values(name=DECIDES, document=str(which)))
+        keep_decider(connection, str(which))
     return which

@@ -72,7 +72,7 @@ class DispatchLoop:
         self._now = now
         self._tick = tick  # the desk's clocks, looked at now and then
         self.engine, self._snapshot = begun(store, areas, taxonomy, which)
-        self._dispatcher = Dispatcher(self.engine, store)
+        self._dispatcher = Dispatcher(self.engine, store, self._letters)
         self._merge = Merge()
         self._assigned: set[Partition] = set()
         self._next: dict[Partition, int] = {}  # offset after the last record read

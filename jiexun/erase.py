@@ -15,6 +15,7 @@ from dispatcher.area import Areas
 from dispatcher.dispatch import REMEMBERED
 from dispatcher.document import one_line
 from dispatcher.engine import Engine
+from dispatcher.engines import Which, decides
 from dispatcher.erasure import Selection, inside
 from dispatcher.store import erasure, reports, retention
 from dispatcher.store import work as log
@@ -55,7 +56,13 @@ class Erased:
 
 
 def found(store: Store, areas: Areas, selection: Selection) -> Plan:
-    """What a selection takes. Reads all of the store's inputs, as a dispatcher that starts without a snapshot."""
+    """What a selection takes. Reads all of the store's inputs, as a dispatcher that starts without a snapshot.
+
+    Raises ValueError for a store of the joint engine: it places what a vehicle saw together, so that it would decide
+    otherwise, and tell of it anew, without the names.
+    """
+    if decides(store) is Which.JOINT:
+        raise ValueError("the joint engine decides on this store, and otherwise without the names of vehicles")
     taxonomy = Taxonomy.read()
     # A store may be read again by the stream's engine, which forgets, and by that of a replay, which does not.
     engines = [Engine(areas, taxonomy, remembered=REMEMBERED), Engine(areas, taxonomy)]

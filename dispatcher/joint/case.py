@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from dispatcher import case
 
@@ -12,12 +11,7 @@ from dispatcher import case
 class CaseEvent(case.CaseEvent):
     """Something happened to a case. Beyond the shipped events there are `merged`, `split` and `verified`."""
 
-    into: str | None = None  # of `merged`: the case that goes on with its sightings and alerts
-
-    def document(self) -> dict[str, Any]:
-        """As the shipped event's, and `into` where there is one."""
-        into = {} if self.into is None else {"into": self.into}
-        return self.case.document() | {"event": self.event} | into
+    into: str | None = None  # of `merged`: the case that goes on with its sightings and alerts, `merged_into` of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

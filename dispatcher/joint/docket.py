@@ -147,6 +147,7 @@ class Docket:
         record = Record(id, self._founded, first.sighting.kind, first.sighting.matter)
         self._founded += 1
         self.records[id] = record
+        self._went.pop(id, None)  # what had gone into another case is one of its own again
         return record
 
     def _absorbed(self, record: Record, at: datetime, cause: str) -> list[CaseEvent]:
@@ -382,7 +383,7 @@ class Docket:
             self._route(record)
         case = self.case(record)
         if into is not None:
-            case = replace(case, state=State.DISMISSED, merged_into=into)
+            case = replace(case, state=State.DISMISSED, closed_at=None, merged_into=into)
         return CaseEvent(
             id=derived_id("event", record.id, event, cause),
             event=event,

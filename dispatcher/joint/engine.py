@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -122,19 +123,34 @@ class Engine:
     def restated(self, item: Input, events: Iterable[CaseEvent]) -> list[CaseEvent]:
         """What `events`, of the input that was read last, leave unsaid of cases that changed with it.
 
-        For a store, which knows cases by their events: `judged` of one whose sightings were regrouped, and `reported`
-        of the one that a citizen's report is of.
+        For a store, which knows cases by their events: `merged` of a case that goes on with another one's sightings and
+        alerts, `judged` of one whose sightings were regrouped otherwise, and `reported` of the one that a citizen's
+        report is of.
         """
-        said = {event.case.id for event in events}
+        said: set[str] = set()
+        heirs: dict[str, None] = {}
+        for event in events:
+            said.add(event.case.id)
+            if event.into is not None:
+                heirs[event.into] = None
         found = []
+        for id in heirs:
+            if id in self._docket.records:
+                said.add(id)
+                found.append(self._docket.restated(self._docket.records[id], "merged", at=self._clock, cause=item.id))
+        for id, record in self._docket.regrouped.items():
+            if id not in said and record.logged and id in self._docket.records:
+                said.add(id)
+                found.append(self._docket.restated(record, "judged", at=self._clock, cause=item.id))
         seen = self._seen.get(item.id)
         if seen is not None and seen.by_person and seen.record is not None and seen.record.id not in said:
             found.append(self._docket.restated(seen.record, "reported", at=self._clock, cause=item.id))
-            said.add(seen.record.id)
-        for id, record in self._docket.regrouped.items():
-            if id not in said and record.logged and id in self._docket.records:
-                found.append(self._docket.restated(record, "judged", at=self._clock, cause=item.id))
         return found
+
+    def standing(self, event: CaseEvent) -> CaseEvent:
+        """An event, with its case as it stands now; of a case that is no more, as it stood."""
+        record = self._docket.records.get(event.case.id)
+        return event if record is None or event.into is not None else replace(event, case=self._docket.case(record))
 
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""

@@ -1,4 +1,4 @@
-"""Live: the joint engine as a dispatcher needs it, which keeps a store and hears what offices do meanwhile."""
+"""Live: the joint engine as a dispatcher beside a store needs it: it hears of what offices did afterwards."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from dispatcher.area import Areas
 from dispatcher.case import Anchor, Case, CaseEvent
+from dispatcher.joint.case import CaseEvent as Told
 from dispatcher.joint.engine import Engine
 from dispatcher.joint.memory import Part
 from dispatcher.work.action import Action
@@ -22,10 +23,11 @@ class Live:
     def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
         self._engine = Engine(areas, taxonomy)
         self._objects: set[str] = set()  # ids of those that were told of
-        self._unsaid: list[CaseEvent] = []  # what followed from actions, which are stored already
+        self._unsaid: list[Told] = []  # what followed from actions, which are stored already
 
     def read(self, item: Sighting | Pass, *, made_at: datetime) -> list[CaseEvent]:
         """Take one sighting or pass. Repeats change nothing. Raises ValueError for one that makes no sense."""
+        self._unsaid.clear()  # it was told in the turn in which this was stored, or before
         repeats = self._engine.repeats
         events = self._engine.read(item, made_at=made_at)
         return [] if self._engine.repeats > repeats else [*events, *self._engine.restated(item, events)]
@@ -43,9 +45,9 @@ class Live:
         self._unsaid += [*events, *self._engine.restated(action, events)]
 
     def judged(self) -> list[CaseEvent]:
-        """What followed from actions; told once."""
+        """What followed from actions; told once. Of cases as they stand now: more was done with them since, perhaps."""
         unsaid, self._unsaid = self._unsaid, []
-        return unsaid
+        return [self._engine.standing(event) for event in unsaid]
 
     def cases(self) -> Sequence[Case]:
         """Every case, candidates and closed ones included, oldest first."""

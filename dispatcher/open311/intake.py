@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dispatcher.alert import letters
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
-from dispatcher.dispatch import Dispatcher
+from dispatcher.dispatch import Dispatcher, Letters
 from dispatcher.engines import begun
 from dispatcher.open311.limits import Limits
 from dispatcher.open311.posted import Filed
 from dispatcher.open311.report import Taking
 from dispatcher.store import reports
-from dispatcher.store.rows import Letter
 from models.taxonomy import Taxonomy
 from vision.sighting import parse_sighting
 
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 AT_ONCE = 100  # reports that are taken in one transaction
 WAIT_S = 2.0  # how long a sender waits for a dispatcher before it gets a token
 LOOK_S = 0.05
-
-Letters = Callable[[CaseEvent], Iterable[Letter]]
 
 
 def take(store: Store, dispatcher: Dispatcher, taxonomy: Taxonomy, told_by: Letters) -> list[CaseEvent]:
@@ -102,7 +98,7 @@ class Intake:
         made = self._dispatcher
         if made is None:
             engine, snapshot = begun(self._store, self._areas, self._taxonomy)
-            made = Dispatcher(engine, self._store)
+            made = Dispatcher(engine, self._store, self._letters)
             made.seq = snapshot.recall()
         made.recover(self._store.inputs(made.seq))
         self._dispatcher = made

@@ -28,8 +28,8 @@ from dispatcher.work.asked import Asked, Incomplete, KeyReused, NoSuchCase, NotN
 from dispatcher.work.book import Book
 from dispatcher.work.entry import Entry, canonical, digest
 from dispatcher.work.plan import Offices, Plan, Situation, assigned, escalated, moved, planned, registered, same_place
-from dispatcher.work.regroup import merged, parted, unmergeable
-from dispatcher.work.step import RULES, Act, Step
+from dispatcher.work.regroup import TOLD, merged, parted, unmergeable
+from dispatcher.work.step import RULES, Act, Outcome, Step
 from dispatcher.work.work import Work
 from ingest.envelope import parse_envelope
 from ingest.frame import derived_id, rfc3339
@@ -37,7 +37,8 @@ from models.taxonomy import Taxonomy
 from vision.sighting import Covariance, Sighting, parse_sighting
 
 SYSTEM, SYSTEM_NAME = "system", "系统"
-BEGINS = frozenset({"opened", "rebounded"})
+BEGINS = frozenset({"opened", "rebounded", "split"})
+GOES_ON = frozenset({"merged", "judged"})  # also of a case that nobody had heard of, which goes on in place of one
 ENDS = frozenset({"verified", "closed"})
 
 
@@ -187,11 +188,14 @@ class Clerk:
         case = log.case_of(connection, event.case)
         work = log.work_of(connection, event.case)
         assert case is not None  # an event makes its case
-        if event.event in BEGINS and work is None and case.document["state"] not in OVER:
+        begins = event.event in BEGINS or (event.event in GOES_ON and event.document["state"] in TOLD)
+        if begins and (work is None or work.outcome is Outcome.MERGED) and case.document["state"] not in OVER:
             return self._register(connection, case, event, now)
         if work is None or work.outcome is not None:
             return 0
         act, plan = None, Plan()
+        if "merged_into" in event.document:
+            return self._absorbed(connection, case, event, now)
         if event.event in ENDS:
             act = Act.VERIFY
         elif event.event == "confirmed" and event.document["state"] == State.OPEN and work.step is Step.REPORTED:
@@ -201,6 +205,13 @@ class Clerk:
         if act is None:
             return 0
         self._by_system(connection, case, act, plan, now, event.id)
+        return 1
+
+    @staticmethod
+    def _absorbed(connection: Transaction, case: StoredCase, event: StoredEvent, now: datetime) -> int:
+        """The engine found that the case goes on in another one: there is no more to do for it."""
+        entry = _entry(case, Act.MERGE, SYSTEM, SYSTEM_NAME, now, None, event.id)
+        log.chained(connection, replace(entry, details={"into": event.document["merged_into"]}))
         return 1
 
     def _register(self, connection: Transaction, case: StoredCase, event: StoredEvent, now: datetime) -> int:

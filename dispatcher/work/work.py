@@ -126,9 +126,10 @@ def after(work: Work | None, entry: Entry) -> Work:
 
 
 def _register(work: Work, entry: Entry, at: str) -> Work:
+    """Also of a case that had gone into another one, and came apart from it again."""
     said = entry.details
     return replace(
-        work,
+        Work(case=work.case, version=work.version),
         registered_at=at,
         office=said["office"],
         co_handlers=tuple(said["co_handlers"]),

@@ -23,6 +23,7 @@ from dispatcher.api.serve import serve
 from dispatcher.area import Areas
 from dispatcher.dispatch import Dispatcher
 from dispatcher.engine import Engine
+from dispatcher.engines import Which, claimed
 from dispatcher.erasure import Selection, inside
 from dispatcher.open311.report import Contact, Report
 from dispatcher.snapshot import mark
@@ -425,3 +426,9 @@ def test_a_dispatcher_that_runs_is_to_be_stopped_first(run: Callable[..., Any], 
         lease.release()
     code, document, _ = run("erase", "--area", "440304", "--before", "2026-11-21", "--yes", "--store", url, "--json")
     assert (code, document["asked"]["before"]) == (0, "2026-11-20T16:00:00.000Z")  # midnight in China
+
+
+def test_a_store_of_the_joint_engine_is_not_erased_in(store, areas) -> None:
+    claimed(store, Which.JOINT)
+    with pytest.raises(ValueError, match="without the names of vehicles"):
+        found(store, areas, Selection(vehicle="bus-0417"))

@@ -179,3 +179,24 @@ def wait_for(crew: Crew, number: int, text: str, seconds: float = 60.0) -> None:
     while text not in path.read_text():
         assert time.monotonic() < give_up, crew.said()
         time.sleep(0.1)
+
+
+def test_the_joint_engine_decides_in_the_stream_and_tells_once_however_often_it_is_killed(crew: Crew) -> None:
+    crew.run("publish", SAMPLE)
+    crew.run("worker", "--until-idle", 4)
+    first = ("dispatch", "--engine", "joint", "--areas", SAMPLE / "areas.geojson")
+    for wait_s in (0.0, 0.3, 1.0):
+        process = crew.start(*first)
+        crew.await_loop(process)
+        time.sleep(wait_s)
+        process.kill()
+        process.wait()
+    document = json.loads(crew.run("dispatch", "--until-idle", 4, "--json"))  # a store keeps its engine
+    assert Counter(crew.told()) == Counter(told(document))
+    assert len(told(document)) > 3
+    again = json.loads(crew.run("dispatch", "--engine", "joint", "--until-idle", 2, "--json"))
+    assert again == document
+    assert Counter(crew.told()) == Counter(told(document))
+    other = crew.start("dispatch", "--engine", "shipped", "--until-idle", 2)
+    assert other.wait(timeout=60) != 0
+    assert "the joint engine decides" in crew.said()

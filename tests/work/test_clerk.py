@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -350,3 +351,49 @@ def test_a_case_comes_back_from_its_document() -> None:
 def test_every_action_has_a_rule_and_every_rule_of_a_person_makes_an_event() -> None:
     assert set(RULES) == set(Act)
     assert all(rule.event is not None for rule in RULES.values() if rule.role is not None)
+
+
+# What the case engine itself merges and splits
+
+
+def regrouped(store: Store, event: str, n: int, case: str = "case-1", to: tuple[str, ...] = (), **changes) -> None:
+    """An event of the joint engine, the n-th of the case."""
+    told = make_event(event, make_case(case, **changes), to)
+    store.append((), [replace(told, id=f"{case}:{event}:{n}")])
+
+
+def test_a_case_that_the_engine_merged_is_nobodys_work_and_the_other_is(clerk, store, case) -> None:
+    clerk.tick(NOON)
+    regrouped(store, "suspected", 0, "case-2", state=State.CANDIDATE, opened_at=None, alerts=())
+    regrouped(store, "merged", 1, to=(WEST,), state=State.DISMISSED, merged_into="case-2")
+    regrouped(store, "merged", 1, "case-2", sightings=("sighting-1", "sighting-2"))
+    assert clerk.tick(NOON + MINUTE) == 2
+    gone, kept = (clerk.standing(id, LOCAL) for id in ("case-1", "case-2"))
+    assert (gone.work.outcome, gone.work.escalates_at) == (Outcome.MERGED, None)
+    assert (gone.entries[-1].act, gone.entries[-1].details) == (Act.MERGE, {"into": "case-2"})
+    assert (kept.work.step, kept.work.outcome, kept.work.office) == (Step.REGISTERED, None, WEST)
+    assert clerk.standing("case-2", OFFICER).case.id == "case-2"  # whoever was told of the other one sees it
+    clerk.tick(NOON + 60 * MINUTE)
+    assert [event for event in events_of(store) if event == "escalated"] == ["escalated"]  # of the one that goes on
+    with pytest.raises(NotNow):
+        clerk.act(OFFICER, "case-1", ask(Act.HANDLED), now=NOON + 61 * MINUTE)
+
+
+def test_a_case_that_comes_apart_from_the_one_it_went_into_begins_anew(clerk, store, case) -> None:
+    clerk.tick(NOON)
+    clerk.act(OFFICER, case, ask(Act.ACKNOWLEDGE), now=NOON + MINUTE)
+    regrouped(store, "merged", 1, to=(WEST,), state=State.DISMISSED, merged_into="case-2")
+    clerk.tick(NOON + 2 * MINUTE)
+    regrouped(store, "split", 2, to=(WEST,))
+    clerk.tick(NOON + 3 * MINUTE)
+    work = clerk.standing(case, OFFICER).work
+    assert (work.step, work.outcome, work.acknowledged_at) == (Step.REGISTERED, None, None)
+    assert work.due_at is not None
+    clerk.act(OFFICER, case, ask(Act.HANDLED), now=NOON + 4 * MINUTE)
+    assert clerk.standing(case, OFFICER).work.step is Step.REPORTED
+
+
+def test_what_the_engine_splits_off_is_work_from_then_on(clerk, store, case) -> None:
+    regrouped(store, "split", 1, "case-2", to=(WEST,))
+    clerk.tick(NOON)
+    assert clerk.standing("case-2", OFFICER).work.step is Step.REGISTERED

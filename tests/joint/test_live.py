@@ -1,0 +1,197 @@
+"""The joint engine beside a store while offices work: the events tell of each case, and nobody's work is lost."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.fleet_messages import Size, build, write
+from dispatcher.access.principal import LOCAL
+from dispatcher.alert import letters
+from dispatcher.area import Areas, read_areas
+from dispatcher.case import CaseEvent
+from dispatcher.dispatch import Dispatcher
+from dispatcher.joint.live import Live
+from dispatcher.store.rows import CaseFilter, Letter
+from dispatcher.store.seen_by import areas_of
+from dispatcher.store.store import Store
+from dispatcher.work.asked import Asked, Refusal
+from dispatcher.work.book import Book
+from dispatcher.work.clerk import Clerk
+from dispatcher.work.step import Act, Label
+from ingest.envelope import Envelope, parse_envelope
+from models.taxonomy import Taxonomy
+
+TAXONOMY = Taxonomy.read()
+SIZE = Size(days=2.0, bins=100, disorders=200, vehicles=16)
+LIVE = {"open", "handled"}
+EVERY = 25  # lines, after which somebody does something
+
+
+@dataclass
+class Town:
+    """A store, those who decide on it, and those who work on it."""
+
+    areas: Areas
+    store: Store
+    dispatcher: Dispatcher
+    clerk: Clerk
+
+    @classmethod
+    def begun(cls, areas: Areas, store: Store) -> Town:
+        dispatcher = Dispatcher(Live(areas, TAXONOMY), store, lambda event: told(event, areas))
+        dispatcher.recover(store.inputs())
+        return cls(areas, store, dispatcher, Clerk(store, areas, TAXONOMY, Book()))
+
+    def stored(self) -> dict[str, dict[str, Any]]:
+        every = CaseFilter(limit=100_000)
+        return {case.id: case.document for case in self.store.cases(every).cases}
+
+    def end(self, now: datetime) -> None:
+        """Everybody has heard of everything."""
+        self.clerk.tick(now)
+        with self.dispatcher.turn():
+            pass
+
+
+def told(event: CaseEvent, areas: Areas) -> Iterator[Letter]:
+    return letters(event, areas, TAXONOMY)
+
+
+def something(town: Town, dice: random.Random, now: datetime) -> None:
+    """What somebody does at random; what makes no sense is refused, and that is all right."""
+    cases = sorted(town.stored().values(), key=lambda case: case["id"])
+    alive = [case for case in cases if case["state"] in LIVE]
+    if not alive:
+        return
+    case = dice.choice(alive)
+    others = [other for other in alive if other["matter"] == case["matter"] and other is not case]
+    near = min(others, key=lambda o: (o["lat"] - case["lat"]) ** 2 + (o["lon"] - case["lon"]) ** 2, default=case)
+    asked = dice.choice(
+        [
+            Asked(act=Act.ACKNOWLEDGE),
+            Asked(act=Act.HANDLED),
+            Asked(act=Act.CLOSE),
+            Asked(act=Act.DISMISS, reason="误报", label=Label.NOT_THERE),
+            Asked(act=Act.MERGE, reason="同一处", into=near["id"]),
+            Asked(act=Act.SPLIT, reason="两处", sightings=tuple(case["sightings"][: len(case["sightings"]) // 2])),
+        ]
+    )
+    with suppress(Refusal):
+        town.clerk.act(LOCAL, case["id"], asked, now=now)
+
+
+@pytest.fixture(scope="module", params=[8])
+def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Town, datetime]]:
+    folder: Path = tmp_path_factory.mktemp("world")
+    write(folder, *build(request.param, SIZE, processes=1))
+    dice = random.Random(request.param)
+    with Store.open("sqlite://") as store:
+        town = Town.begun(read_areas(folder / "areas.geojson")[0], store)
+        now = None
+        for n, line in enumerate((folder / "world.jsonl").read_bytes().splitlines()):
+            envelope: Envelope = parse_envelope(line)
+            now = envelope.time if now is None else max(now, envelope.time)
+            town.dispatcher.read(envelope)
+            if n % EVERY == 0:
+                something(town, dice, now)
+            if n % 100 == 0:
+                town.clerk.tick(now)
+        assert now is not None
+        town.end(now)
+        yield town, now
+
+
+def test_the_town_is_worth_testing_on(lived: tuple[Town, datetime]) -> None:
+    town, _ = lived
+    events = Counter(event.event for event in _events(town.store))
+    assert {"opened", "closed", "confirmed", "merged", "handled", "judged", "dismissed", "split"} <= events.keys()
+    own = [e for e in _events(town.store) if e.event == "merged" and "merged_into" in e.document and e.recipients]
+    assert own  # the engine's: of the desk's nobody is told
+
+
+def test_whoever_reads_the_events_knows_each_case_as_the_engine_does(lived: tuple[Town, datetime]) -> None:
+    town, _ = lived
+    stored, known = town.stored(), {case.id: case.document() for case in town.dispatcher.engine.cases()}
+    for id, case in known.items():
+        assert stored[id]["state"] == case["state"], id
+        if case["state"] in LIVE:
+            assert set(stored[id]["sightings"]) == set(case["sightings"]), id
+            assert _told(stored[id]) == _told(case), id
+    for id in stored.keys() - known.keys():
+        assert stored[id]["state"] == "dismissed", id
+        assert _end(stored, id) in known, id
+
+
+def test_a_case_that_is_open_is_somebodys_work_and_one_that_went_into_another_is_nobodys(
+    lived: tuple[Town, datetime],
+) -> None:
+    town, _ = lived
+    for id, case in town.stored().items():
+        work = town.clerk.standing(id, LOCAL).work
+        if "merged_into" in case:
+            assert work.registered_at is None or work.outcome is not None, id
+        elif case["state"] in LIVE:
+            assert work.registered_at is not None, id
+            assert work.outcome is None, (id, work.outcome)
+
+
+def test_whoever_was_told_of_a_case_sees_the_one_that_it_went_into(lived: tuple[Town, datetime]) -> None:
+    town, _ = lived
+    stored = town.stored()
+    with town.store.reading() as connection:
+        seen = areas_of(connection, list(stored))
+    for id, case in stored.items():
+        if "merged_into" in case:
+            assert _told(case) <= seen[_end(stored, id)], id
+
+
+def test_each_alert_is_told_once(lived: tuple[Town, datetime]) -> None:
+    town, _ = lived
+    waiting = [(letter.topic, letter.id) for letter in town.store.outbox(limit=100_000)]
+    assert len(waiting) == len(set(waiting))
+    sent = {id for topic, id in waiting if topic == "alerts"}
+    judged = [e for e in _events(town.store) if e.event in ("merged", "split") and e.recipients]
+    assert judged
+    assert len(sent) >= len(judged)
+
+
+def test_who_starts_again_comes_to_the_same_cases_and_tells_nothing_anew(lived: tuple[Town, datetime]) -> None:
+    town, now = lived
+    last = town.store.last_event()
+    again = Town.begun(town.areas, town.store)
+    again.end(now + timedelta(seconds=1))
+    assert town.store.last_event() == last
+    assert again.dispatcher.engine.cases() == town.dispatcher.engine.cases()
+    assert again.dispatcher.engine.objects() == town.dispatcher.engine.objects()
+
+
+def test_made_anew_from_the_log_the_projections_are_the_same(lived: tuple[Town, datetime]) -> None:
+    town, _ = lived
+    done = town.store.rebuild()
+    assert {name: table.changed for name, table in done.tables.items()} == dict.fromkeys(done.tables, 0)
+
+
+def _events(store: Store) -> list[Any]:
+    found: list[Any] = []
+    while page := store.events_after(found[-1].seq if found else 0):
+        found += page
+    return found
+
+
+def _told(case: dict[str, Any]) -> set[str]:
+    return {alert["recipient"] for alert in case["alerts"]}
+
+
+def _end(stored: dict[str, dict[str, Any]], id: str) -> str:
+    while "merged_into" in stored[id]:
+        id = stored[id]["merged_into"]
+    return id
