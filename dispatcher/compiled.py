@@ -23,7 +23,7 @@ GROUP = "jiexun_joint"  # mypyc puts all modules into one library of this name
 BUILT = "built"
 DIGEST = "digest"
 # They only carry data, or inherit from what is not compiled.
-PLAIN = frozenset({"__init__", "case", "command", "dispatch"})
+PLAIN = frozenset({"__init__", "case", "command", "dispatch", "live", "snapshot"})
 SUFFIX = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
 
 

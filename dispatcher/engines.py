@@ -9,6 +9,7 @@ from dispatcher.area import Areas
 from dispatcher.dispatch import REMEMBERED, CaseEngine
 from dispatcher.engine import Engine
 from dispatcher.joint.live import Live
+from dispatcher.joint.snapshot import Snapshot as JointSnapshot
 from dispatcher.snapshot import Kept
 from dispatcher.store.decider import decider, keep_decider
 from dispatcher.store.reading import last_event
@@ -19,7 +20,7 @@ from models.taxonomy import Taxonomy
 class Which(StrEnum):
     """What decides cases."""
 
-    JOINT = "joint"  # places all of a vehicle's sightings together; keeps no snapshot, so a start reads all inputs
+    JOINT = "joint"  # places all of a vehicle's sightings together
     SHIPPED = "shipped"
 
 
@@ -37,25 +38,14 @@ class Snapshot(Protocol):
         """Keep what has changed, up to an input."""
 
 
-class NoSnapshot:
-    """Of an engine that begins with the first input each time."""
-
-    changes = 0
-
-    def recall(self) -> int:
-        return 0
-
-    def amend(self, seq: int) -> None:
-        pass
-
-
 def begun(store: Store, areas: Areas, taxonomy: Taxonomy, which: Which | None = None) -> tuple[CaseEngine, Snapshot]:
     """A fresh engine for a store, and where it may start from. `which`: None is the one that decides there already.
 
     Raises ValueError where another one does.
     """
     if claimed(store, which) is Which.JOINT:
-        return Live(areas, taxonomy), NoSnapshot()
+        live = Live(areas, taxonomy)
+        return live, JointSnapshot(live, store)
     engine = Engine(areas, taxonomy, remembered=REMEMBERED)
     return engine, Kept(engine, store)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from mypy_extensions import i64
 
@@ -57,6 +57,19 @@ class Atlas(Kin):
         self._identify = identify  # an oracle that tells what is what, to measure what association costs
         self._identified: dict[str, Thing] = {}
         self._due: list[deque[tuple[float, int]]] = [deque() for _ in AGAIN_S]
+
+    def state(self) -> list[Any]:
+        """What it knows beside things: of the fleet, of passes, and what is due when."""
+        due = [[list(entry) for entry in queue] for queue in self._due]
+        return [self._next, sorted(self.standing), due, self.fleet.state(), self.views.state()]
+
+    def recall(self, state: list[Any]) -> None:
+        """Know again what `state` told, but for passes; things are there already."""
+        self._next, standing, due, fleet, views = state
+        self.standing = set(standing)
+        self._due = [deque([(at, run) for at, run in queue]) for queue in due]
+        self.fleet.recall(fleet)
+        self.views.recall(views)
 
     # Placing
 

@@ -224,26 +224,66 @@ class Fit:
         many = float(len(group))
         return east / many, north / many, ee / many, en / many, nn / many
 
+    def curve(self) -> Curve:
+        """What it comes to along the road."""
+        self.everywhere()
+        window, wide = self.window, 2 * self.window.size
+        prior = zeros(3 * window.size)
+        for i in range(window.size):
+            at = 2 * i * wide + 2 * i
+            prior[3 * i], prior[3 * i + 1] = window.prior[at], window.prior[at + 1]
+            prior[3 * i + 2] = window.prior[at + wide + 1]
+        frame = (window.lat0, window.lon0, window.per_lat, window.per_lon)
+        return Curve(frame, window.east, window.north, self.mean, self.spread, prior)
+
+
+Frame = tuple[float, float, float, float]  # latitude and longitude of its origin, metres in a degree of each
+
+
+class Curve:
+    """The bias at each of N sightings along a road: (N,) east and north of them, (2N,) mean, (3N,) spread and prior."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        east: vec[float],
+        north: vec[float],
+        mean: vec[float],
+        spread: vec[float],
+        prior: vec[float],
+    ) -> None:
+        self.frame = frame
+        self.size: i64 = len(east)
+        self.east, self.north, self.mean, self.spread, self.prior = east, north, mean, spread, prior
+
+    def row(self) -> list[list[float]]:
+        """As plain numbers."""
+        return [list(self.frame), *(list(one) for one in (self.east, self.north, self.mean, self.spread, self.prior))]
+
+    @classmethod
+    def again(cls, row: list[list[float]]) -> Curve:
+        """From `row`."""
+        lat0, lon0, per_lat, per_lon = row[0]
+        east, north, mean, spread, prior = [vec[float](one) for one in row[1:]]
+        return cls((lat0, lon0, per_lat, per_lon), east, north, mean, spread, prior)
+
     def near(self, lat: float, lon: float) -> Bias:
         """The bias at another point of the road: that at the nearest sighting, as far as it is still the same."""
-        window = self.window
-        east, north = (lon - window.lon0) * window.per_lon, (lat - window.lat0) * window.per_lat
+        lat0, lon0, per_lat, per_lon = self.frame
+        east, north = (lon - lon0) * per_lon, (lat - lat0) * per_lat
         nearest: i64 = 0
         least = math.inf
-        for i in range(window.size):
-            away = length(east - window.east[i], north - window.north[i])
+        for i in range(self.size):
+            away = length(east - self.east[i], north - self.north[i])
             if away < least:
                 nearest, least = i, away
         same = math.exp(-least / ALONG_M)
-        e, y, ee, en, nn = self.at(nearest)
-        wide = 2 * window.size
-        at = 2 * nearest * wide + 2 * nearest
         kept, lost = same * same, 1.0 - same * same
-        prior = window.prior
+        mean, spread, prior, of = self.mean, self.spread, self.prior, 3 * nearest
         return (
-            same * e,
-            same * y,
-            kept * ee + lost * prior[at],
-            kept * en + lost * prior[at + 1],
-            kept * nn + lost * prior[at + wide + 1],
+            same * mean[2 * nearest],
+            same * mean[2 * nearest + 1],
+            kept * spread[of] + lost * prior[of],
+            kept * spread[of + 1] + lost * prior[of + 1],
+            kept * spread[of + 2] + lost * prior[of + 2],
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from dispatcher.case import OVER, Alert, Case, Share, State
 from dispatcher.joint.belief import Firsts, Look
@@ -48,6 +48,18 @@ class Docket:
         self._went: dict[str, str] = {}  # merged case -> the one that it went into
         self.firsts = Firsts()
         self.manners = Manners()
+
+    def state(self) -> list[Any]:
+        """What it knows beside cases: what reports taught, the rules, and where merged cases went."""
+        f = self.firsts
+        firsts = [f.right, f.wrong, f.claimed_right, f.claimed_wrong]
+        return [self._founded, firsts, self.manners.counts, dict(self.rules.pages), self._went]
+
+    def recall(self, state: list[Any]) -> None:
+        """Know again what `state` told."""
+        self._founded, firsts, counts, pages, went = state
+        self.firsts, self.manners = Firsts(*firsts), Manners(list(counts))
+        self.rules, self._went = Rules.of(pages), dict(went)
 
     def review(self, things: Iterable[Thing], *, at: datetime, cause: str, held: Held, areas: int) -> list[CaseEvent]:
         """Bring the cases of things that changed up to what their looks say now, and tell what is new."""

@@ -7,10 +7,10 @@ silence or by repeating what was told.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from dispatcher.area import Areas
 from dispatcher.case import Case, Share, State
@@ -20,6 +20,7 @@ from dispatcher.joint.case import Anchor, CaseEvent
 from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
+from dispatcher.joint.memory import RESTING, Part, parts_of, recall
 from dispatcher.joint.pairs import FARTHEST_M
 from dispatcher.joint.record import Record
 from dispatcher.joint.rest import RESTS, Rest
@@ -44,6 +45,7 @@ AFTER_S: Final = 6 * 3600.0  # ... and so long after
 PERHAPS: Final = 0.4  # chance that it does, by sightings that opened no case ...
 SURELY: Final = 0.85  # ... and by those of an open one
 OVER_S: Final = 72 * 3600.0  # so long after a case was closed passes that see nothing there are no news
+AT_ONCE: Final = 1000  # things that are laid on the shelf together
 AROUND_S: Final = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
 
 
@@ -193,6 +195,63 @@ class Engine:
         if seen is None or not seen.plain or seen.thing is None:
             return None
         return _object(seen.thing, self._atlas.surveyed(seen.thing))
+
+    # What is kept beside a store
+
+    def about(self) -> dict[str, Any]:
+        """What it knows, but for things and cases. `passes`: ids of those that `know_passes` is to be given."""
+        rest = [] if self._rest is None else self._rest.state()
+        atlas = self._atlas.state()
+        return {
+            "clock": self._clock.isoformat(),
+            "count": self._count,
+            "others": list(self._others.items()),
+            "atlas": atlas,
+            "docket": self._docket.state(),
+            "rest": rest,
+            "passes": atlas[-1][0],
+        }
+
+    def parts(self) -> Iterator[tuple[Part, str]]:
+        """Each thing and case in memory, as JSON."""
+        return parts_of(self._atlas, self._docket)
+
+    def rested(self) -> Iterator[tuple[Part, str | None]]:
+        """Each thing that was put on disk since it was last asked, as JSON; None for one that was fetched."""
+        shelf = None if self._rest is None else self._rest.shelf
+        moved = [] if shelf is None else [*shelf.moved]
+        for number in moved:
+            assert shelf is not None
+            yield (RESTING, str(number)), shelf.body(number)
+        if shelf is not None:
+            shelf.moved.clear()
+
+    def recall(self, about: dict[str, Any], parts: Iterable[tuple[Part, str]]) -> None:
+        """Bring a fresh engine to where another one was; `know_passes` is to follow."""
+        resting: list[str] = []
+        memory: list[tuple[Part, str]] = []
+        for part, text in parts:
+            if part[0] != RESTING:
+                memory.append((part, text))
+                continue
+            resting.append(text)
+            if len(resting) >= AT_ONCE and self._rest is not None:
+                self._rest.lay(resting)
+                resting = []
+        recall(self._atlas, self._docket, self._seen, memory)
+        self._atlas.recall(about["atlas"])
+        self._docket.recall(about["docket"])
+        if self._rest is not None:
+            self._rest.lay(resting)
+            self._rest.recall(about["rest"])
+        self._clock = datetime.fromisoformat(about["clock"])
+        self._count = about["count"]
+        self._others = dict(about["others"])
+
+    def know_passes(self, passes: Iterable[Pass]) -> None:
+        """The passes that `about` named; it decides from here as the other one would have."""
+        for item in passes:
+            self._atlas.views.put(View(item))
 
     # One sighting
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from typing import Final
+from typing import Any, Final
 
-from dispatcher.joint.bias import Fit
+from dispatcher.joint.bias import Curve, Fit
 from dispatcher.joint.seen import Seen
 
 RUN_S: Final = 300.0  # sightings of one vehicle are worked on in pieces of this length, its runs
@@ -21,7 +21,7 @@ class Fleet:
         self._numbers: dict[tuple[str, int], int] = {}
         self._runs: dict[int, tuple[str, int]] = {}  # vehicle, and piece of its time
         self._next = 0
-        self.fits: dict[int, Fit] = {}
+        self.fits: dict[int, Fit | Curve] = {}
         self.stale: set[int] = set()  # runs with sightings since they were last worked out
 
     def number(self, vehicle: str, at: float) -> int:
@@ -32,6 +32,28 @@ class Fleet:
             self._runs[number] = run
             self._next += 1
         return number
+
+    def state(self) -> list[Any]:
+        """Its runs, which of them are the ones of now, which are to be worked out, and their curves."""
+        runs = [[number, vehicle, piece] for number, (vehicle, piece) in self._runs.items()]
+        numbers = [[vehicle, piece, number] for (vehicle, piece), number in self._numbers.items()]
+        curves = [[run, self.curve(run).row()] for run in [*self.fits]]
+        return [runs, numbers, self._next, sorted(self.stale), curves]
+
+    def recall(self, state: list[Any]) -> None:
+        """Know again what `state` told; sightings are known already."""
+        runs, numbers, self._next, stale, curves = state
+        self._runs = {number: (vehicle, piece) for number, vehicle, piece in runs}
+        self._numbers = {(vehicle, piece): number for vehicle, piece, number in numbers}
+        self.stale = set(stale)
+        self.fits = {run: Curve.again(row) for run, row in curves}
+
+    def curve(self, run: int) -> Curve:
+        """The bias along a run as it was last estimated. Raises KeyError where it was not."""
+        found = self.fits[run]
+        if isinstance(found, Fit):  # what it was made of is not needed again
+            found = self.fits[run] = found.curve()
+        return found
 
     def add(self, seen: Seen) -> None:
         track = self._tracks.setdefault(seen.sighting.vehicle, [])

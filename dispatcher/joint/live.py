@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 from dispatcher.area import Areas
 from dispatcher.case import Anchor, Case, CaseEvent
 from dispatcher.joint.case import CaseEvent as Told
 from dispatcher.joint.engine import Engine
+from dispatcher.joint.memory import Part
 from dispatcher.work.action import Action
 from dispatcher.work.rules import Rules
 from models.taxonomy import Taxonomy
@@ -59,6 +61,34 @@ class Live:
         """The object that the input read last is of, and those that it made; without sightings those that it ended."""
         found = self._engine.object_with(sighting_id)
         return [*self._engine.objects_changed(self._objects), *([] if found is None else [found])]
+
+    # What is kept of it in the store
+
+    def about(self) -> dict[str, Any]:
+        """What it knows, but for things and cases."""
+        return self._engine.about() | {"objects": sorted(self._objects)}
+
+    def changed(self, texts: dict[Part, int]) -> dict[Part, str | None]:
+        """Things and cases that are others than `texts` has it, which is brought up to date; None for those gone."""
+        found: dict[Part, str | None] = {}
+        before, now = set(texts), set[Part]()
+        for part, text in self._engine.parts():
+            now.add(part)
+            if texts.get(part) != hash(text):
+                found[part], texts[part] = text, hash(text)
+        for part in before - now:
+            found[part] = None
+            del texts[part]
+        return found | dict(self._engine.rested())
+
+    def recall(self, about: dict[str, Any], parts: Iterable[tuple[Part, str]]) -> None:
+        """Bring a fresh one to where another one was; `know_passes` is to follow."""
+        self._engine.recall(about, parts)
+        self._objects = set(about["objects"])
+
+    def know_passes(self, passes: Iterable[Pass]) -> None:
+        """The passes that `about` named."""
+        self._engine.know_passes(passes)
 
     @property
     def rules(self) -> Rules:

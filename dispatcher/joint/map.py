@@ -146,9 +146,8 @@ class Map:
         best: Bias | None = None
         least = math.inf
         for run in runs:
-            curve = self.fleet.fits.get(run)
-            if curve is not None:
-                found = curve.near(lat, lon)
+            if run in self.fleet.fits:
+                found = self.fleet.curve(run).near(lat, lon)
                 if found[2] + found[4] < least:
                     best, least = found, found[2] + found[4]
         return best

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,13 +26,13 @@ def packed(thing: Thing, located: Located | None, placed: Callable[[Record], Pla
     at = {seen.number: n for n, seen in enumerate(seens)}
     cases = {record.id: n for n, record in enumerate(thing.records)}
     body = [
-        _thing(thing),
-        [_seen(seen, cases) for seen in seens],
+        thing_row(thing),
+        [seen_row(seen, None if seen.record is None else cases[seen.record.id]) for seen in seens],
         [[run, [at[seen.number] for seen in found]] for run, found in thing.runs.items()],
-        [[run, _message(message)] for run, message in thing.messages.items()],
+        [[run, message_row(message)] for run, message in thing.messages.items()],
         [[look, [at[seen.number] for seen in found]] for look, found in thing.passes.items()],
-        [[look.at.isoformat(), look.pass_id, look.detectable] for look in thing.looks.values()],
-        [_record(record, at, placed(record)) for record in thing.records],
+        looks_row(thing),
+        [record_row(record, at, placed(record)) for record in thing.records],
         located,
     ]
     return json.dumps(body, separators=(",", ":"))
@@ -41,13 +41,13 @@ def packed(thing: Thing, located: Located | None, placed: Callable[[Record], Pla
 def unpacked(text: str) -> Thing:
     """The thing again, equal in everything but what it remembers of its neighbours."""
     thing_, seens_, runs, messages, passes, looks, records, _ = json.loads(text)
-    thing = _thing_again(thing_)
-    seens = [_seen_again(row, thing) for row in seens_]
+    thing = thing_again(thing_)
+    seens = [seen_again(row, thing) for row in seens_]
     thing.runs = {run: [seens[n] for n in found] for run, found in runs}
-    thing.messages = {run: _message_again(row) for run, row in messages}
+    thing.messages = {run: message_again(row) for run, row in messages}
     thing.passes = {look: [seens[n] for n in found] for look, found in passes}
-    thing.looks = {id: Look(datetime.fromisoformat(at), id, None, detectable) for at, id, detectable in looks}
-    thing.records = [_record_again(row, seens, thing) for row in records]
+    thing.looks = looks_again(looks)
+    thing.records = [record_again(row, seens, thing) for row in records]
     for seen, row in zip(seens, seens_, strict=True):
         seen.record = None if row[1] is None else thing.records[row[1]]
     return thing
@@ -56,7 +56,7 @@ def unpacked(text: str) -> Thing:
 def located_at_rest(text: str) -> tuple[Thing, Located] | None:
     """A packed thing that is an object, and where it was when it was packed."""
     located = json.loads(text)[7]
-    return None if located is None else (unpacked(text), (located[0], located[1], _three(located[2])))
+    return None if located is None else (unpacked(text), (located[0], located[1], three(located[2])))
 
 
 def placed_at_rest(text: str) -> list[tuple[Record, Placed]]:
@@ -68,7 +68,7 @@ def placed_at_rest(text: str) -> list[tuple[Record, Placed]]:
 # A thing
 
 
-def _thing(t: Thing) -> list[Any]:
+def thing_row(t: Thing) -> list[Any]:
     return [
         *(t.id, t.number, t.key, t.lat0, t.lon0, t.per_lat, t.per_lon, t.lat, t.lon),
         *(t.information, t.east, t.north, t.covariance, t.drift, t.disorders, sorted(t.apart), t.there, t.stood),
@@ -76,11 +76,11 @@ def _thing(t: Thing) -> list[Any]:
     ]
 
 
-def _thing_again(row: list[Any]) -> Thing:
+def thing_again(row: list[Any]) -> Thing:
     thing = Thing(*row[:9])
     information, thing.east, thing.north, covariance, drift, disorders, apart, thing.there, stood = row[9:18]
-    thing.information, thing.covariance, thing.drift = _three(information), _three(covariance), _three(drift)
-    thing.disorders = [_three(span) for span in disorders]
+    thing.information, thing.covariance, thing.drift = three(information), three(covariance), three(drift)
+    thing.disorders = [three(span) for span in disorders]
     thing.apart = set(apart)
     thing.stood = [(first, last) for first, last in stood]
     thing.odds, thing.believed, thing.tried, thing.expected, thing.plain = row[18:23]
@@ -88,34 +88,42 @@ def _thing_again(row: list[Any]) -> Thing:
     return thing
 
 
-def _message(message: Message) -> list[Any]:
+def looks_row(thing: Thing) -> list[Any]:
+    return [[look.at.isoformat(), look.pass_id, look.detectable] for look in thing.looks.values()]
+
+
+def looks_again(rows: list[Any]) -> dict[str, Look]:
+    return {id: Look(datetime.fromisoformat(at), id, None, detectable) for at, id, detectable in rows}
+
+
+def message_row(message: Message) -> list[Any]:
     return [message.information, message.east, message.north, message.error]
 
 
-def _message_again(row: list[Any]) -> Message:
-    return Message(_three(row[0]), row[1], row[2], _three(row[3]))
+def message_again(row: list[Any]) -> Message:
+    return Message(three(row[0]), row[1], row[2], three(row[3]))
 
 
 # A sighting
 
 
-def _seen(seen: Seen, cases: dict[str, int]) -> list[Any]:
+def seen_row(seen: Seen, case: int | None) -> list[Any]:
     s = seen.sighting
     return [
         [
             *(s.id, s.pass_id, s.vehicle, s.camera, s.kind, s.matter, s.confidence, s.seen_at.isoformat(), s.lat),
             *(s.lon, s.covariance_m2, s.shared_covariance_m2, s.frames, s.model, _evidence(s.evidence)),
         ],
-        None if seen.record is None else cases[seen.record.id],
+        case,
         *(seen.number, seen.run, seen.pinned, seen.told, seen.lat, seen.lon, seen.covariance),
     ]
 
 
-def _seen_again(row: list[Any], thing: Thing) -> Seen:
+def seen_again(row: list[Any], thing: Thing) -> Seen:
     sighting_, _, number, run, pinned, told, lat, lon, covariance = row
     seen = Seen.of(_sighting_again(sighting_), number, thing.key, run)
     seen.thing, seen.pinned, seen.told = thing, pinned, told
-    seen.lat, seen.lon, seen.covariance = lat, lon, _three(covariance)
+    seen.lat, seen.lon, seen.covariance = lat, lon, three(covariance)
     return seen
 
 
@@ -133,8 +141,8 @@ def _sighting_again(row: list[Any]) -> Sighting:
         seen_at=datetime.fromisoformat(seen_at),
         lat=lat,
         lon=lon,
-        covariance_m2=_three(covariance),
-        shared_covariance_m2=_three(shared),
+        covariance_m2=three(covariance),
+        shared_covariance_m2=three(shared),
         frames=frames,
         model=model,
         evidence=_evidence_again(evidence),
@@ -155,7 +163,7 @@ def _evidence_again(row: list[Any] | None) -> Evidence | None:
 # A case
 
 
-def _record(r: Record, at: dict[int, int], placed: Placed) -> list[Any]:
+def record_row(r: Record, at: Mapping[int, int], placed: Placed) -> list[Any]:
     lat, lon, covariance, owners = placed
     return [
         *(r.id, r.number, r.kind, r.matter, r.episode, r.previous, str(r.state), r.probability),
@@ -170,7 +178,7 @@ def _record(r: Record, at: dict[int, int], placed: Placed) -> list[Any]:
     ]
 
 
-def _record_again(row: list[Any], seens: list[Seen], thing: Thing) -> Record:
+def record_again(row: list[Any], seens: Mapping[int, Seen] | list[Seen], thing: Thing | None) -> Record:
     id, number, kind, matter, episode, previous, state, probability = row[:8]
     handled_at, ended_at, refused_until, one_until, opened_at, closed_at, alerts = row[8:15]
     owners, areas, logged, told, learnt, taught, again, passes, mine, last, heard = row[15:26]
@@ -188,7 +196,7 @@ def _record_again(row: list[Any], seens: list[Seen], thing: Thing) -> Record:
     record.heard = {seens[n].sighting.id: seens[n] for n in heard}
     record.thing = thing
     record.routed, record.routed_passes = (routed[0], routed[1]), routed_passes
-    record.lat, record.lon, record.covariance = lat, lon, _three(covariance)
+    record.lat, record.lon, record.covariance = lat, lon, three(covariance)
     return record
 
 
@@ -202,7 +210,7 @@ def _shares_again(rows: list[list[Any]]) -> tuple[Share, ...]:
 
 def _placed_again(row: list[Any]) -> Placed:
     lat, lon, covariance, owners = row
-    return lat, lon, _three(covariance), _shares_again(owners)
+    return lat, lon, three(covariance), _shares_again(owners)
 
 
 def _iso(time: datetime | None) -> str | None:
@@ -213,6 +221,6 @@ def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-def _three(row: list[float]) -> tuple[float, float, float]:
+def three(row: list[float]) -> tuple[float, float, float]:
     a, b, c = row
     return a, b, c

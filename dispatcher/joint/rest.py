@@ -6,10 +6,11 @@ the envelopes, so that the same lines give the same cases.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from dispatcher.case import Case
 from dispatcher.joint.atlas import Atlas
@@ -41,6 +42,20 @@ class Rest:
         self._swept = 0.0
         self._after_s = after.total_seconds()
         docket.rests = self._rests
+
+    def state(self) -> list[Any]:
+        """Which blocks are awake, and when it was last looked for what may rest."""
+        return [list(self._awake.items()), self._swept]
+
+    def recall(self, state: list[Any]) -> None:
+        """Know again what `state` told."""
+        awake, self._swept = state
+        self._awake = dict(awake)
+
+    def lay(self, bodies: Iterable[str]) -> None:
+        """Lay things on the shelf that were packed by another engine."""
+        self.shelf.put([parcel_again(body) for body in bodies], ())
+        self.shelf.moved.clear()
 
     # Fetching
 
@@ -155,6 +170,19 @@ class Rest:
     def objects(self) -> list[tuple[Thing, Located]]:
         """The objects that rest, and where they were then."""
         return [found for body in self.shelf.all() if (found := located_at_rest(body)) is not None]
+
+
+def parcel_again(body: str) -> Parcel:
+    """As a thing was put away, by what was packed."""
+    row = json.loads(body)
+    thing, seens, cases = row[0], row[1], row[6]
+    return Parcel(
+        number=thing[1],
+        block=block_of(thing[7], thing[8]),
+        sightings=[seen[0][0] for seen in seens],
+        cases=[case[0] for case in cases],
+        body=body,
+    )
 
 
 def block_of(lat: float, lon: float) -> int:

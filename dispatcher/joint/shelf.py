@@ -37,6 +37,7 @@ class Shelf:
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # SQLite's own temporary file
         self._db.executescript(SCHEMA)
+        self.moved: dict[int, None] = {}  # things that came or went since somebody cleared it
         self._held = 0
         self._used = False
 
@@ -63,6 +64,7 @@ class Shelf:
         self._db.executemany("INSERT OR REPLACE INTO cases VALUES (?, ?)", cases)
         self._db.execute("COMMIT")
         self._held += len(parcels)
+        self.moved |= dict.fromkeys([parcel.number for parcel in parcels])
         self._used = self._used or bool(things or inputs)
 
     def take(self, blocks: Iterable[int]) -> list[str]:
@@ -85,6 +87,7 @@ class Shelf:
         self._db.executemany("DELETE FROM things WHERE number = ?", [(number,) for number, _ in found])
         self._db.execute("COMMIT")
         self._held -= len(found)
+        self.moved |= dict.fromkeys([number for number, _ in found])
         return [body for _, body in sorted(found)]
 
     def knows(self, id: str) -> bool:
@@ -102,6 +105,11 @@ class Shelf:
     def _number(self, query: str, id: str) -> int | None:
         row = self._db.execute(query, (id,)).fetchone()
         return None if row is None else int(row[0])
+
+    def body(self, number: int) -> str | None:
+        """A thing as it lies here; None when it does not."""
+        row = self._db.execute("SELECT body FROM things WHERE number = ?", (number,)).fetchone()
+        return None if row is None else str(row[0])
 
     def all(self) -> Iterator[str]:
         """Everything that lies here, in the order of founding; it stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right, insort
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import h3.api.basic_int as h3
 import numpy as np
@@ -87,6 +87,15 @@ class Views:
     def put(self, view: View) -> None:
         for square in view.squares:
             insort(self._by_square.setdefault(square, []), (view.ended, view.id, view), key=lambda v: v[:2])
+
+    def state(self) -> list[Any]:
+        """The ids of its passes, and of how many it knows by square that there were more."""
+        ids = {view.id for entries in self._by_square.values() for _, _, view in entries}
+        return [sorted(ids), list(self._forgotten.items())]
+
+    def recall(self, state: list[Any]) -> None:
+        """Know again how many more there were."""
+        self._forgotten = dict(state[1])
 
     def count(self, lat: float, lon: float) -> int:
         """How many passes looked into the square of a point."""

@@ -16,7 +16,7 @@ from dispatcher.store.snapshot_tables import known
 from ingest.envelope import dumps
 
 SNAPSHOT = "snapshot"  # what is not of a place or object, in `kept`, with the mark and the last input
-PARTS = ("places", "anchors")  # of the document
+PARTS = ("places", "anchors", "things", "cases", "resting")  # of the shipped engine, and of the joint one
 PAGE = 500
 Part = tuple[str, str]  # of which of PARTS, and its id
 Parts = Iterator[tuple[Part, Any]]

@@ -15,10 +15,12 @@ import pytest
 from office import Deadly, Killed, Office, areas, online, record, seen_gone, street
 from world import HOME, Heard
 
+from dispatcher import stream
 from dispatcher.access.principal import LOCAL
 from dispatcher.case import Case, State
 from dispatcher.dispatch import CaseEngine, Dispatcher
 from dispatcher.engines import Which, begun
+from dispatcher.joint.live import Live
 from dispatcher.open311.posted import filed
 from dispatcher.store.store import Store
 from dispatcher.work.asked import Asked
@@ -46,13 +48,6 @@ def office(tmp_path: Path) -> Iterator[Office]:
 def cases_of(engine: CaseEngine) -> list[Case]:
     """As far as they do not depend on when an envelope was made."""
     return [replace(case, alerts=tuple((a.event, a.recipient) for a in case.alerts)) for case in engine.cases()]
-
-
-def fresh(office: Office) -> CaseEngine:
-    """Another engine that reads what is stored."""
-    engine, _ = begun(office.store, areas(), TAXONOMY)
-    Dispatcher(engine, office.store).recover(office.store.inputs())
-    return engine
 
 
 def stored(office: Office) -> dict[str, dict]:
@@ -125,7 +120,7 @@ def test_killed_again_and_again_it_tells_everything_once(seed: int, office: Offi
             office.dispatch(Deadly(rng.randint(1, 30)))
     loop = office.dispatch()
     assert sorted(office.told()) == sorted(TOLD)
-    assert cases_of(fresh(office)) == cases_of(loop.engine)
+    assert cases_of(everything(office)) == cases_of(loop.engine)
 
 
 def test_inputs_sent_twice_change_nothing(office: Office) -> None:
@@ -148,6 +143,35 @@ def test_a_sighting_that_it_refuses_is_rejected_and_the_rest_goes_on(office: Off
     assert "99999" in watch.reasons[0]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_it_starts_from_what_the_last_one_kept(seed: int, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kept after each turn, and ended anywhere: the next one reads no more than came since, and decides as ever."""
+    monkeypatch.setattr(stream, "SNAPSHOT_EVERY", 1)
+    monkeypatch.setattr(stream, "AT_ONCE", 5)
+    rng = random.Random(seed)
+    sent = list(RECORDS)
+    while sent:
+        some = rng.randint(5, 25)
+        office.publish(sent[:some])
+        sent = sent[some:]
+        with suppress(Killed):
+            office.dispatch(Deadly(rng.choice((0, rng.randint(20, 200)))))
+    read: list[str] = []
+    monkeypatch.setattr(Dispatcher, "_know", lambda self, line: read.append(line))
+    loop = office.dispatch()
+    assert not read
+    assert sorted(office.told()) == sorted(TOLD)
+    monkeypatch.undo()
+    assert cases_of(everything(office)) == cases_of(loop.engine)
+
+
+def everything(office: Office) -> CaseEngine:
+    """An engine that has read all inputs."""
+    engine = Live(areas(), TAXONOMY)
+    Dispatcher(engine, office.store).recover(office.store.inputs())
+    return engine
+
+
 # What offices do
 
 
@@ -161,7 +185,7 @@ def test_an_action_is_told_once_and_counts_whenever_it_is_killed(office: Office,
     loop = office.dispatch()
     assert max(Counter(one["id"] for one in office.on("cases")).values()) == 1
     assert max(Counter(office.told()).values()) == 1
-    assert cases_of(fresh(office)) == cases_of(loop.engine)
+    assert cases_of(everything(office)) == cases_of(loop.engine)
     assert "handled" in [event["data"]["event"] for event in office.on("cases")]
 
 
@@ -183,7 +207,7 @@ def test_a_case_that_the_desk_splits_is_two_for_the_engine_and_the_store(office:
     assert known[other]["merged_into"] == id
     assert set(known[id]["sightings"]) == set(case["sightings"])
     assert other not in {c.id for c in loop.engine.cases()}
-    assert cases_of(fresh(office)) == cases_of(loop.engine)
+    assert cases_of(everything(office)) == cases_of(loop.engine)
     assert max(Counter(one["id"] for one in office.on("cases")).values()) == 1
 
 
