@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from dispatcher.joint.live import Live
-from dispatcher.joint.memory import Part
+from dispatcher.joint.memory import RESTING, Part
 from dispatcher.store.store import Store
 from dispatcher.store.work import input_lines
 from ingest.envelope import parse_envelope
@@ -33,7 +33,7 @@ class Snapshot:
         wanted: list[str] = []
 
         def take(about: dict[str, Any], parts: Iterable[tuple[Part, Any]]) -> None:
-            self._engine.recall(about, parts)
+            self._engine.recall(about, self._noted(parts))
             wanted.extend(about["passes"])
 
         seq = self._store.recall(self._mark, take)
@@ -41,6 +41,13 @@ class Snapshot:
             return 0
         self._engine.know_passes(self._passes(wanted))
         return seq
+
+    def _noted(self, parts: Iterable[tuple[Part, str]]) -> Iterator[tuple[Part, str]]:
+        """What is kept: of that, what is gone when it is kept next must go there too."""
+        for part, text in parts:
+            if part[0] != RESTING:
+                self._texts[part] = hash(text)
+            yield part, text
 
     def _passes(self, ids: list[str]) -> Iterator[Pass]:
         with self._store.reading() as connection:

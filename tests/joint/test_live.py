@@ -20,6 +20,7 @@ from dispatcher.area import Areas, read_areas
 from dispatcher.case import CaseEvent
 from dispatcher.dispatch import Dispatcher
 from dispatcher.joint.live import Live
+from dispatcher.joint.snapshot import Snapshot
 from dispatcher.store.rows import CaseFilter, Letter
 from dispatcher.store.seen_by import areas_of
 from dispatcher.store.store import Store
@@ -44,12 +45,16 @@ class Town:
     store: Store
     dispatcher: Dispatcher
     clerk: Clerk
+    snapshot: Snapshot
 
     @classmethod
-    def begun(cls, areas: Areas, store: Store) -> Town:
-        dispatcher = Dispatcher(Live(areas, TAXONOMY), store, lambda event: told(event, areas))
-        dispatcher.recover(store.inputs())
-        return cls(areas, store, dispatcher, Clerk(store, areas, TAXONOMY, Book()))
+    def begun(cls, areas: Areas, store: Store, *, kept: bool = False) -> Town:
+        """`kept`: from what was kept, and the inputs since; else from all inputs."""
+        live = Live(areas, TAXONOMY)
+        dispatcher = Dispatcher(live, store, lambda event: told(event, areas))
+        snapshot = Snapshot(live, store)
+        dispatcher.recover(store.inputs(snapshot.recall() if kept else 0))
+        return cls(areas, store, dispatcher, Clerk(store, areas, TAXONOMY, Book()), snapshot)
 
     def stored(self) -> dict[str, dict[str, Any]]:
         every = CaseFilter(limit=100_000)
@@ -89,25 +94,39 @@ def something(town: Town, dice: random.Random, now: datetime) -> None:
         town.clerk.act(LOCAL, case["id"], asked, now=now)
 
 
-@pytest.fixture(scope="module", params=[8])
-def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Town, datetime]]:
-    folder: Path = tmp_path_factory.mktemp("world")
-    write(folder, *build(request.param, SIZE, processes=1))
-    dice = random.Random(request.param)
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("world")
+    write(folder, *build(8, SIZE, processes=1))
+    return folder
+
+
+def days(world: Path, store: Store, *, restarts: int) -> tuple[Town, datetime]:
+    """What becomes of the world; `restarts`: how many lines a dispatcher lives."""
+    areas, dice = read_areas(world / "areas.geojson")[0], random.Random(8)
+    town = Town.begun(areas, store)
+    now = None
+    for n, line in enumerate((world / "world.jsonl").read_bytes().splitlines()):
+        envelope: Envelope = parse_envelope(line)
+        now = envelope.time if now is None else max(now, envelope.time)
+        town.dispatcher.read(envelope)
+        if n % restarts == restarts // 2:
+            town.snapshot.amend(town.dispatcher.seq)  # what comes after it is read again
+        if n % restarts == restarts - 1:
+            town = Town.begun(areas, store, kept=True)
+        if n % EVERY == 0:
+            something(town, dice, now)
+        if n % 100 == 0:
+            town.clerk.tick(now)
+    assert now is not None
+    town.end(now)
+    return town, now
+
+
+@pytest.fixture(scope="module")
+def lived(world: Path) -> Iterator[tuple[Town, datetime]]:
     with Store.open("sqlite://") as store:
-        town = Town.begun(read_areas(folder / "areas.geojson")[0], store)
-        now = None
-        for n, line in enumerate((folder / "world.jsonl").read_bytes().splitlines()):
-            envelope: Envelope = parse_envelope(line)
-            now = envelope.time if now is None else max(now, envelope.time)
-            town.dispatcher.read(envelope)
-            if n % EVERY == 0:
-                something(town, dice, now)
-            if n % 100 == 0:
-                town.clerk.tick(now)
-        assert now is not None
-        town.end(now)
-        yield town, now
+        yield days(world, store, restarts=1_000_000)
 
 
 def test_the_town_is_worth_testing_on(lived: tuple[Town, datetime]) -> None:
@@ -195,3 +214,15 @@ def _end(stored: dict[str, dict[str, Any]], id: str) -> str:
     while "merged_into" in stored[id]:
         id = stored[id]["merged_into"]
     return id
+
+
+def test_dispatchers_that_start_from_snapshots_decide_as_the_one_that_went_on(
+    world: Path, lived: tuple[Town, datetime]
+) -> None:
+    town, _ = lived
+    with Store.open("sqlite://") as store:
+        other, _ = days(world, store, restarts=300)
+        assert [event.id for event in _events(store)] == [event.id for event in _events(town.store)]
+        assert [event.text for event in _events(store)] == [event.text for event in _events(town.store)]
+        assert other.dispatcher.engine.cases() == town.dispatcher.engine.cases()
+        assert other.dispatcher.engine.objects() == town.dispatcher.engine.objects()
