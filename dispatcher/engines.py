@@ -50,6 +50,14 @@ def begun(store: Store, areas: Areas, taxonomy: Taxonomy, which: Which | None = 
     return engine, Kept(engine, store)
 
 
+def remembering(store: Store, areas: Areas, taxonomy: Taxonomy, which: Which | None = None) -> CaseEngine:
+    """A fresh engine for whoever reads all inputs of a store, and knows each of them again.
+
+    Raises ValueError where another one than `which` decides.
+    """
+    return Live(areas, taxonomy) if claimed(store, which) is Which.JOINT else Engine(areas, taxonomy)
+
+
 def decides(store: Store) -> Which:
     """The engine that decides on a store; the shipped one where nobody has said."""
     with store.reading() as connection:

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from dispatcher.area import Areas
-from dispatcher.dispatch import Dispatcher
+from dispatcher.dispatch import CaseEngine, Dispatcher
 from dispatcher.document import document, one_line
-from dispatcher.engine import Engine
-from dispatcher.engines import Which
+from dispatcher.engines import Which, remembering
 from dispatcher.joint.dispatch import Dispatcher as JointDispatcher
 from dispatcher.joint.engine import Engine as JointEngine
 from dispatcher.replay import replay_lines
@@ -34,7 +33,9 @@ def cases_replay(
     store: StoreUrl = None,
     engine: Annotated[
         Which | None,
-        typer.Option("--engine", help="What decides: joint, or with --store shipped, which alone keeps one."),
+        typer.Option(
+            "--engine", help="What decides: joint; with --store that which decides there, in a new one shipped."
+        ),
     ] = None,
 ) -> None:
     """Replay sightings and passes through the case engine, as the dispatcher would decide online.
@@ -47,11 +48,9 @@ def cases_replay(
     """
     with explained():
         opened_areas, warnings = open_areas(areas)
-        if engine is Which.JOINT and store is not None:
-            raise ValueError("the joint engine keeps no store: leave out --store, or decide with --engine shipped")
-        decided: Engine | JointEngine
+        decided: CaseEngine | JointEngine
         if engine is Which.SHIPPED or store is not None:
-            decided, rejected = _shipped(file, opened_areas, store or "sqlite://")
+            decided, rejected = _stored(file, opened_areas, store or "sqlite://", engine)
         else:
             decided, rejected = _joint(file, opened_areas)
         print_warnings(warnings)
@@ -63,9 +62,9 @@ def cases_replay(
             print_cases(found, opened_areas, Taxonomy.read(), None)
 
 
-def _shipped(file: Path, areas: Areas, store: str) -> tuple[Engine, list[Rejected]]:
-    engine = Engine(areas, Taxonomy.read())
+def _stored(file: Path, areas: Areas, store: str, which: Which | None) -> tuple[CaseEngine, list[Rejected]]:
     with Store.open(store) as opened:
+        engine = remembering(opened, areas, Taxonomy.read(), which)
         dispatcher = Dispatcher(engine, opened)
         dispatcher.recover(opened.inputs())
         rejected = replay_lines(file, dispatcher)

@@ -11,7 +11,7 @@ from pathlib import Path
 from dispatcher.area import Areas
 from dispatcher.case import CaseEvent
 from dispatcher.dispatch import Dispatcher
-from dispatcher.engine import Engine
+from dispatcher.engines import remembering
 from dispatcher.store.store import Store
 from ingest.envelope import Envelope
 from ingest.frame import Frame
@@ -92,7 +92,7 @@ class Embedded:
             judged=seeing.judged,
         )
         self.store = store
-        self.engine = Engine(areas, taxonomy)
+        self.engine = remembering(store, areas, taxonomy)
         self.dispatcher = Dispatcher(self.engine, store)
         self.dispatcher.recover(store.inputs())
         self.summary = Summary()

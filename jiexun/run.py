@@ -132,7 +132,7 @@ def result_document(embedded: Embedded, warnings: Sequence[str]) -> dict[str, ob
 
 def print_result(embedded: Embedded, areas: Areas, evidence: str | None) -> None:
     """The tables of a run, on standard error."""
-    cases: list[Case] = embedded.engine.cases()
+    cases: list[Case] = list(embedded.engine.cases())
     print_cases(cases, areas, Taxonomy.read(), evidence)
     print_summary(embedded.summary, cases, len(embedded.engine.objects()), embedded.engine.repeats)
     print_camera_health(embedded.camera_health())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -34,6 +34,7 @@ from models.taxonomy import Taxonomy
 TAXONOMY = Taxonomy.read()
 SIZE = Size(days=2.0, bins=100, disorders=200, vehicles=16)
 LIVE = {"open", "handled"}
+Run = Callable[..., tuple[int, Any, str]]
 EVERY = 25  # lines, after which somebody does something
 
 
@@ -226,3 +227,21 @@ def test_dispatchers_that_start_from_snapshots_decide_as_the_one_that_went_on(
         assert [event.text for event in _events(store)] == [event.text for event in _events(town.store)]
         assert other.dispatcher.engine.cases() == town.dispatcher.engine.cases()
         assert other.dispatcher.engine.objects() == town.dispatcher.engine.objects()
+
+
+def test_cases_replay_goes_on_in_a_store_by_the_engine_that_decides_there(
+    world: Path, run: Run, tmp_path: Path
+) -> None:
+    lines = (world / "world.jsonl").read_bytes().splitlines(keepends=True)[:400]
+    files = {"all": lines, "half": lines[:200], "rest": lines[200:]}
+    for name, some in files.items():
+        (tmp_path / f"{name}.jsonl").write_bytes(b"".join(some))
+    areas = ("--areas", world / "areas.geojson", "--json")
+    store = ("--store", f"sqlite:///{tmp_path / 'city.db'}")
+    _, whole, _ = run("cases", "replay", tmp_path / "all.jsonl", *areas)
+    run("cases", "replay", tmp_path / "half.jsonl", *areas, *store, "--engine", "joint")
+    status, found, _ = run("cases", "replay", tmp_path / "rest.jsonl", *areas, *store)
+    assert (status, found) == (0, whole)
+    status, _, said = run("cases", "replay", tmp_path / "rest.jsonl", *areas, *store, "--engine", "shipped")
+    assert status != 0
+    assert "the joint engine decides" in said
