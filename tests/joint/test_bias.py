@@ -99,9 +99,9 @@ def test_without_a_measurement_nothing_is_known(window: Window) -> None:
 
 def test_far_from_all_that_was_seen_the_curve_is_forgotten(window: Window) -> None:
     curve = Fit(window, vec[i64]([0, 4]), vec[float]([5.0, 5.0, 5.0, 5.0]), vec[float]([0.1, 0.0, 0.1] * 2))
-    here = curve.near(*window.seens[0].reported)
+    here = curve.curve().near(*window.seens[0].reported)
     assert here == pytest.approx(curve.at(0))
-    away = curve.near(*latlon_from_offset(22.54, 114.06, -4000.0, 0.0))
+    away = curve.curve().near(*latlon_from_offset(22.54, 114.06, -4000.0, 0.0))
     prior = prior_of(window, list(window.drift))
     assert away[:2] == pytest.approx((0.0, 0.0), abs=1e-3)
     assert away[2:] == pytest.approx((prior[0, 0], prior[0, 1], prior[1, 1]), rel=1e-3)
