@@ -12,11 +12,12 @@ from dispatcher.joint.belief import Firsts, Look
 from dispatcher.joint.case import CaseEvent
 from dispatcher.joint.episode import Episode, episodes
 from dispatcher.joint.heard import act, contradicted, inherit, joined, said
-from dispatcher.joint.looked import ends, first_odds, kind_of, looks_of, trusted
+from dispatcher.joint.looked import ends, first_odds, kind_of, leftover, looks_of, trusted
 from dispatcher.joint.manner import MANY, Manners
 from dispatcher.joint.packing import Placed
 from dispatcher.joint.record import Record, agreed, heir, home, in_time, mark, told_by
 from dispatcher.joint.seen import Seen
+from dispatcher.joint.shown import case_of
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.owner import recipients
 from dispatcher.work.action import Action
@@ -262,7 +263,7 @@ class Docket:
         self._learn_manners(record, piece)
         if not record.told:
             opened_at = self._opened_at(thing, record, piece, areas)
-            if opened_at is None or _leftover(record, piece) or held(thing):
+            if opened_at is None or leftover(record, piece) or held(thing):
                 return self._doubt(record, piece, at, cause)
             events = self._open(record, piece, opened_at, at, cause, areas)
             mark(record)
@@ -381,7 +382,7 @@ class Docket:
             record.alerts += [Alert(recipient, event, at) for recipient in to]
         if record.thing is not None and record.routed == (0.0, 0.0):
             self._route(record)
-        case = self.case(record)
+        case = case_of(record)
         if into is not None:
             case = replace(case, state=State.DISMISSED, closed_at=None, merged_into=into)
         return CaseEvent(
@@ -393,48 +394,9 @@ class Docket:
             into=into,
         )
 
-    def case(self, record: Record) -> Case:
-        """A snapshot of one case."""
-        seens = record.seens or record.last_seens
-        best = max(seens, key=lambda s: (_has_picture(s), s.confidence))
-        ee, en, nn = record.covariance
-        return Case(
-            id=record.id,
-            kind=record.kind,
-            matter=record.matter,
-            state=record.state,
-            lat=round(record.lat, 7),
-            lon=round(record.lon, 7),
-            covariance_m2=(round(ee, 4), round(en, 4), round(nn, 4)),
-            probability=round(record.probability, 4),
-            opened_at=record.opened_at,
-            closed_at=record.closed_at,
-            episode=record.episode,
-            previous=record.previous,
-            first_seen_at=seens[0].sighting.seen_at,
-            last_seen_at=seens[-1].sighting.seen_at,
-            sightings=tuple(s.sighting.id for s in seens),
-            passes=len({s.pass_id for s in seens}),
-            owners=record.owners,
-            alerts=tuple(record.alerts),
-            confidence=max(s.confidence for s in seens),
-            evidence=best.sighting.evidence,
-        )
-
     def cases(self) -> list[Case]:
         """Every case as it stands, oldest first."""
         for record in self.records.values():
             self._route(record)
-        found = [self.case(record) for record in self.records.values()]
+        found = [case_of(record) for record in self.records.values()]
         return sorted(found, key=lambda case: (case.first_seen_at, case.id))
-
-
-def _leftover(record: Record, piece: Episode) -> bool:
-    """What one pass saw, was told as a part of another case, and is over: news for nobody."""
-    once = len({seen.look for seen in record.seens}) == 1
-    return once and piece.closed_at is not None and all(seen.told for seen in record.seens)
-
-
-def _has_picture(seen: Seen) -> bool:
-    evidence = seen.sighting.evidence
-    return evidence is not None and evidence.uri is not None

@@ -7,10 +7,9 @@ silence or by repeating what was told.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from dispatcher.area import Areas
 from dispatcher.case import Case, Share, State
@@ -20,7 +19,6 @@ from dispatcher.joint.case import Anchor, CaseEvent
 from dispatcher.joint.command import Merge, Split
 from dispatcher.joint.docket import Docket
 from dispatcher.joint.grid import ROW
-from dispatcher.joint.memory import RESTING, Part, parts_of, recall
 from dispatcher.joint.pairs import FARTHEST_M
 from dispatcher.joint.record import Record
 from dispatcher.joint.rest import RESTS, Rest
@@ -45,7 +43,6 @@ AFTER_S: Final = 6 * 3600.0  # ... and so long after
 PERHAPS: Final = 0.4  # chance that it does, by sightings that opened no case ...
 SURELY: Final = 0.85  # ... and by those of an open one
 OVER_S: Final = 72 * 3600.0  # so long after a case was closed passes that see nothing there are no news
-AT_ONCE: Final = 1000  # things that are laid on the shelf together
 AROUND_S: Final = 60.0  # a pass shares its vehicle's error with what was seen so long before and after it
 
 
@@ -120,38 +117,6 @@ class Engine:
         """Route what is opened from now on by newer areas; a case that is told keeps those that it was routed by."""
         self._areas.append(areas)
 
-    def restated(self, item: Input, events: Iterable[CaseEvent]) -> list[CaseEvent]:
-        """What `events`, of the input that was read last, leave unsaid of cases that changed with it.
-
-        For a store, which knows cases by their events: `merged` of a case that goes on with another one's sightings and
-        alerts, `judged` of one whose sightings were regrouped otherwise, and `reported` of the one that a citizen's
-        report is of.
-        """
-        said: set[str] = set()
-        heirs: dict[str, None] = {}
-        for event in events:
-            said.add(event.case.id)
-            if event.into is not None:
-                heirs[event.into] = None
-        found = []
-        for id in heirs:
-            if id in self._docket.records:
-                said.add(id)
-                found.append(self._docket.restated(self._docket.records[id], "merged", at=self._clock, cause=item.id))
-        for id, record in self._docket.regrouped.items():
-            if id not in said and record.logged and id in self._docket.records:
-                said.add(id)
-                found.append(self._docket.restated(record, "judged", at=self._clock, cause=item.id))
-        seen = self._seen.get(item.id)
-        if seen is not None and seen.by_person and seen.record is not None and seen.record.id not in said:
-            found.append(self._docket.restated(seen.record, "reported", at=self._clock, cause=item.id))
-        return found
-
-    def standing(self, event: CaseEvent) -> CaseEvent:
-        """An event, with its case as it stands now; of a case that is no more, as it stood."""
-        record = self._docket.records.get(event.case.id)
-        return event if record is None or event.into is not None else replace(event, case=self._docket.case(record))
-
     def cases(self) -> list[Case]:
         """Every case, candidates and closed ones included, oldest first."""
         found = self._docket.cases() + ([] if self._rest is None else self._rest.cases())
@@ -161,21 +126,7 @@ class Engine:
         """The permanent objects, in the order they were first seen."""
         found = [(thing, self._atlas.surveyed(thing)) for thing in self._atlas.things.values() if thing.plain]
         found += [] if self._rest is None else self._rest.objects()
-        return [_object(thing, located) for thing, located in sorted(found, key=lambda each: _first(each[0]))]
-
-    def objects_changed(self, known: set[str]) -> list[Anchor]:
-        """The objects that the last input made, without sightings those that it ended. `known`: ids of all before."""
-        found = []
-        for thing in self._regrouped:
-            id = _object_id(thing)
-            if thing.plain and id not in known:
-                known.add(id)
-                found.append(_object(thing, self._atlas.surveyed(thing)))
-            elif not thing.plain and id in known:
-                known.remove(id)
-                lat, lon, covariance = thing.lat, thing.lon, thing.covariance
-                found.append(Anchor(id=id, kind="", lat=lat, lon=lon, covariance_m2=covariance, sightings=()))
-        return found
+        return [object_of(thing, located) for thing, located in sorted(found, key=lambda each: _first(each[0]))]
 
     @property
     def resting(self) -> int:
@@ -194,64 +145,7 @@ class Engine:
         seen = self._seen.get(sighting_id)
         if seen is None or not seen.plain or seen.thing is None:
             return None
-        return _object(seen.thing, self._atlas.surveyed(seen.thing))
-
-    # What is kept beside a store
-
-    def about(self) -> dict[str, Any]:
-        """What it knows, but for things and cases. `passes`: ids of those that `know_passes` is to be given."""
-        rest = [] if self._rest is None else self._rest.state()
-        atlas = self._atlas.state()
-        return {
-            "clock": self._clock.isoformat(),
-            "count": self._count,
-            "others": list(self._others.items()),
-            "atlas": atlas,
-            "docket": self._docket.state(),
-            "rest": rest,
-            "passes": atlas[-1][0],
-        }
-
-    def parts(self) -> Iterator[tuple[Part, str]]:
-        """Each thing and case in memory, as JSON."""
-        return parts_of(self._atlas, self._docket)
-
-    def rested(self) -> Iterator[tuple[Part, str | None]]:
-        """Each thing that was put on disk since it was last asked, as JSON; None for one that was fetched."""
-        shelf = None if self._rest is None else self._rest.shelf
-        moved = [] if shelf is None else [*shelf.moved]
-        for number in moved:
-            assert shelf is not None
-            yield (RESTING, str(number)), shelf.body(number)
-        if shelf is not None:
-            shelf.moved.clear()
-
-    def recall(self, about: dict[str, Any], parts: Iterable[tuple[Part, str]]) -> None:
-        """Bring a fresh engine to where another one was; `know_passes` is to follow."""
-        resting: list[str] = []
-        memory: list[tuple[Part, str]] = []
-        for part, text in parts:
-            if part[0] != RESTING:
-                memory.append((part, text))
-                continue
-            resting.append(text)
-            if len(resting) >= AT_ONCE and self._rest is not None:
-                self._rest.lay(resting)
-                resting = []
-        recall(self._atlas, self._docket, self._seen, memory)
-        self._atlas.recall(about["atlas"])
-        self._docket.recall(about["docket"])
-        if self._rest is not None:
-            self._rest.lay(resting)
-            self._rest.recall(about["rest"])
-        self._clock = datetime.fromisoformat(about["clock"])
-        self._count = about["count"]
-        self._others = dict(about["others"])
-
-    def know_passes(self, passes: Iterable[Pass]) -> None:
-        """The passes that `about` named; it decides from here as the other one would have."""
-        for item in passes:
-            self._atlas.views.put(View(item))
+        return object_of(seen.thing, self._atlas.surveyed(seen.thing))
 
     # One sighting
 
@@ -440,11 +334,11 @@ class Engine:
         return owners(self._areas[version], lat, lon, covariance)
 
 
-def _object(thing: Thing, located: Located) -> Anchor:
+def object_of(thing: Thing, located: Located) -> Anchor:
     plain = sorted((s for s in thing.seens if s.plain), key=lambda s: s.number)
     lat, lon, (ee, en, nn) = located
     return Anchor(
-        id=_object_id(thing),
+        id=object_id(thing),
         kind=plain[0].sighting.kind,
         lat=round(lat, 7),
         lon=round(lon, 7),
@@ -453,7 +347,7 @@ def _object(thing: Thing, located: Located) -> Anchor:
     )
 
 
-def _object_id(thing: Thing) -> str:
+def object_id(thing: Thing) -> str:
     return derived_id("object", thing.id)
 
 

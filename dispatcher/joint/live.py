@@ -9,7 +9,7 @@ from typing import Any
 from dispatcher.area import Areas
 from dispatcher.case import Anchor, Case, CaseEvent
 from dispatcher.joint.case import CaseEvent as Told
-from dispatcher.joint.engine import Engine
+from dispatcher.joint.kept import Kept
 from dispatcher.joint.memory import Part
 from dispatcher.work.action import Action
 from dispatcher.work.rules import Rules
@@ -21,7 +21,7 @@ class Live:
     """An engine whose every change of a case is an event, so that whoever reads the events knows each case."""
 
     def __init__(self, areas: Areas, taxonomy: Taxonomy) -> None:
-        self._engine = Engine(areas, taxonomy)
+        self._engine = Kept(areas, taxonomy)
         self._objects: set[str] = set()  # ids of those that were told of
         self._unsaid: list[Told] = []  # what followed from actions, which are stored already
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from dispatcher.case import State
 from dispatcher.joint.belief import Look
+from dispatcher.joint.episode import Episode
 from dispatcher.joint.record import Record, home, in_time
 from dispatcher.joint.seen import Seen, pass_of
 from dispatcher.joint.thing import Thing
@@ -93,3 +94,9 @@ def kind_of(by_pass: dict[str, list[Seen]]) -> str:
 
 def _look_in_time(look: Look) -> tuple[float, str]:
     return look.time, look.pass_id
+
+
+def leftover(record: Record, piece: Episode) -> bool:
+    """What one pass saw, was told as a part of another case, and is over: news for nobody."""
+    once = len({seen.look for seen in record.seens}) == 1
+    return once and piece.closed_at is not None and all(seen.told for seen in record.seens)

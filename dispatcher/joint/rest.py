@@ -19,6 +19,7 @@ from dispatcher.joint.grid import ROW, STEP_DEG, STEP_M
 from dispatcher.joint.packing import located_at_rest, packed, placed_at_rest, unpacked
 from dispatcher.joint.seen import Seen
 from dispatcher.joint.shelf import Parcel, Shelf
+from dispatcher.joint.shown import case_of
 from dispatcher.joint.thing import Located, Thing
 from dispatcher.joint.view import View
 
@@ -55,7 +56,7 @@ class Rest:
     def lay(self, bodies: Iterable[str]) -> None:
         """Lay things on the shelf that were packed by another engine."""
         self.shelf.put([parcel_again(body) for body in bodies], ())
-        self.shelf.moved.clear()
+        self.shelf.moved_since()
 
     # Fetching
 
@@ -164,7 +165,7 @@ class Rest:
         for body in self.shelf.all():
             for record, placed in placed_at_rest(body):
                 record.lat, record.lon, record.covariance, record.owners = placed
-                found.append(self._docket.case(record))
+                found.append(case_of(record))
         return found
 
     def objects(self) -> list[tuple[Thing, Located]]:

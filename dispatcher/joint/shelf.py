@@ -37,7 +37,7 @@ class Shelf:
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)  # SQLite's own temporary file
         self._db.executescript(SCHEMA)
-        self.moved: dict[int, None] = {}  # things that came or went since somebody cleared it
+        self._moved: dict[int, None] | None = None  # things that came or went, once somebody wants to know
         self._held = 0
         self._used = False
 
@@ -64,7 +64,8 @@ class Shelf:
         self._db.executemany("INSERT OR REPLACE INTO cases VALUES (?, ?)", cases)
         self._db.execute("COMMIT")
         self._held += len(parcels)
-        self.moved |= dict.fromkeys([parcel.number for parcel in parcels])
+        if self._moved is not None:
+            self._moved |= dict.fromkeys([parcel.number for parcel in parcels])
         self._used = self._used or bool(things or inputs)
 
     def take(self, blocks: Iterable[int]) -> list[str]:
@@ -87,7 +88,8 @@ class Shelf:
         self._db.executemany("DELETE FROM things WHERE number = ?", [(number,) for number, _ in found])
         self._db.execute("COMMIT")
         self._held -= len(found)
-        self.moved |= dict.fromkeys([number for number, _ in found])
+        if self._moved is not None:
+            self._moved |= dict.fromkeys([number for number, _ in found])
         return [body for _, body in sorted(found)]
 
     def knows(self, id: str) -> bool:
@@ -105,6 +107,13 @@ class Shelf:
     def _number(self, query: str, id: str) -> int | None:
         row = self._db.execute(query, (id,)).fetchone()
         return None if row is None else int(row[0])
+
+    def moved_since(self) -> list[int]:
+        """The things by number that came or went since this was asked last; at first all that lie here."""
+        moved, self._moved = self._moved, {}
+        if moved is not None:
+            return list(moved)
+        return [number for (number,) in self._db.execute("SELECT number FROM things ORDER BY number")]
 
     def body(self, number: int) -> str | None:
         """A thing as it lies here; None when it does not."""

@@ -19,6 +19,7 @@ from dispatcher.joint.command import Merge
 from dispatcher.joint.dispatch import Dispatcher, parsed
 from dispatcher.joint.engine import Engine, Input
 from dispatcher.joint.heard import REFUSED_S, STANDS_AT
+from dispatcher.joint.shown import case_of
 from dispatcher.replay import replay_lines
 from dispatcher.work.action import Action, parse_action
 from ingest.envelope import Envelope, parse_envelope
@@ -416,7 +417,7 @@ def told_by(done: Sequence[tuple[str, int, float]], areas: Areas) -> tuple[list[
     engine, day, lines = Engine(areas, TAXONOMY), 0.0, []
     for n, (what, which, how) in enumerate(done):
         day += how if what == "wait" else 0.1
-        cases = [engine._docket.case(record) for record in engine._docket.records.values()]
+        cases = [case_of(record) for record in engine._docket.records.values()]
         time = MORNING + timedelta(seconds=round(day * 86400))
         if what == "see":
             late = 0.25 if n % 5 == 4 else 0.0

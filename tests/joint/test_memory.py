@@ -10,7 +10,7 @@ import pytest
 from benchmarks.fleet_messages import Size, build, write
 from dispatcher.area import Areas, read_areas
 from dispatcher.joint.dispatch import parsed
-from dispatcher.joint.engine import Engine
+from dispatcher.joint.kept import Kept
 from ingest.envelope import parse_envelope
 from models.taxonomy import Taxonomy
 from tests.joint.test_joint_engine import areas as areas  # a fixture
@@ -26,17 +26,17 @@ class Beside:
         self.resting: dict[Any, str] = {}
         self.kept = ""
 
-    def keep(self, engine: Engine) -> None:
+    def keep(self, engine: Kept) -> None:
         for part, text in engine.rested():
             self.resting.pop(part, None)
             if text is not None:
                 self.resting[part] = text
         self.kept = json.dumps([engine.about(), [[*part, text] for part, text in engine.parts()]])
 
-    def recalled(self, areas: Areas, passes: dict[str, Pass]) -> Engine:
+    def recalled(self, areas: Areas, passes: dict[str, Pass]) -> Kept:
         about, memory = json.loads(self.kept)
         parts = [((name, id), text) for name, id, text in memory] + list(self.resting.items())
-        engine = Engine(areas, Taxonomy.read())
+        engine = Kept(areas, Taxonomy.read())
         engine.recall(about, parts)
         engine.know_passes([passes[id] for id in about["passes"]])
         return engine
@@ -47,8 +47,8 @@ def test_an_engine_that_is_brought_back_again_and_again_decides_the_same(areas: 
     items: list[Sighting | Pass] = story(seed)
     passes = {item.id: item for item in items if isinstance(item, Pass)}
     dice = random.Random(seed)
-    one, beside = Engine(areas, Taxonomy.read()), Beside()
-    other = Engine(areas, Taxonomy.read())
+    one, beside = Kept(areas, Taxonomy.read()), Beside()
+    other = Kept(areas, Taxonomy.read())
     for item in items:
         assert read(other, item) == read(one, item)
         if dice.random() < 0.2:
@@ -68,7 +68,7 @@ def test_in_the_middle_of_a_world_too(tmp_path: Path) -> None:
     lines = [parse_envelope(line) for line in (tmp_path / "world.jsonl").read_bytes().splitlines()]
     items = [(line.time, parsed(line)) for line in lines]
     passes = {item.id: item for _, item in items if isinstance(item, Pass)}
-    one, other = Engine(areas, Taxonomy.read()), Engine(areas, Taxonomy.read())
+    one, other = Kept(areas, Taxonomy.read()), Kept(areas, Taxonomy.read())
     beside, told = Beside(), set[str]()
     for n, (made_at, item) in enumerate(items):
         events = one.read(item, made_at=made_at)
