@@ -1,4 +1,4 @@
-"""Dispatcher of the joint engine: reads envelopes, lets the engine decide, and keeps nothing: it has no store yet."""
+"""Dispatcher of the joint engine: reads envelopes and lets the engine decide, without a store."""
 
 from __future__ import annotations
 
