@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from random import Random
 from typing import Any
 
 from world import HOME, START, Clock, a_worker, by_time, drive
@@ -163,6 +165,16 @@ class Office:
         for one in sent:
             bus.send(one)
         bus.flush()
+
+    def publish_in_pieces(self, sent: Sequence[Record], most: int, dice: Random, lives: Callable[[], int]) -> None:
+        """Some at a time, each read by a dispatcher of its own that lives for so many steps."""
+        sent = list(sent)
+        while sent:
+            some = dice.randint(1, most)
+            self.publish(sent[:some])
+            sent = sent[some:]
+            with suppress(Killed):
+                self.dispatch(Deadly(lives()))
 
     def dispatch(self, deadly: Deadly | None = None, watch: Watch | None = None) -> DispatchLoop:
         """As `jiexun dispatch --until-idle 2`; a kill leaves the store and the broker as they are."""

@@ -6,7 +6,6 @@ import json
 import random
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -94,13 +93,7 @@ def test_a_dispatcher_killed_at_any_step_tells_everything_once(part: int, tmp_pa
 @pytest.mark.parametrize("seed", range(4))
 def test_one_that_is_killed_again_and_again_tells_everything_once(seed: int, office: Office) -> None:
     rng = random.Random(seed)
-    sent = list(RECORDS)
-    while sent:
-        some = rng.randint(1, 9)
-        office.publish(sent[:some])
-        sent = sent[some:]
-        with suppress(Killed):
-            office.dispatch(Deadly(rng.randint(1, 30)))
+    office.publish_in_pieces(RECORDS, 9, rng, lambda: rng.randint(1, 30))
     loop = office.dispatch()
     assert sorted(office.told()) == sorted(TOLD)
     assert without_alert_times(document(loop.engine, ())) == without_alert_times(DOCUMENT)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from office import Deadly, Killed, Office, areas, online, record, seen_gone, street
-from world import HOME, Heard
+from world import Heard
 
 from dispatcher import stream
 from dispatcher.access.principal import LOCAL
@@ -21,7 +19,6 @@ from dispatcher.case import Case, State
 from dispatcher.dispatch import CaseEngine, Dispatcher
 from dispatcher.engines import Which, begun
 from dispatcher.joint.live import Live
-from dispatcher.open311.posted import filed
 from dispatcher.store.store import Store
 from dispatcher.work.asked import Asked
 from dispatcher.work.book import Book
@@ -111,13 +108,7 @@ def test_killed_at_any_step_it_tells_everything_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_killed_again_and_again_it_tells_everything_once(seed: int, office: Office) -> None:
     rng = random.Random(seed)
-    sent = list(RECORDS)
-    while sent:
-        some = rng.randint(1, 9)
-        office.publish(sent[:some])
-        sent = sent[some:]
-        with suppress(Killed):
-            office.dispatch(Deadly(rng.randint(1, 30)))
+    office.publish_in_pieces(RECORDS, 9, rng, lambda: rng.randint(1, 30))
     loop = office.dispatch()
     assert sorted(office.told()) == sorted(TOLD)
     assert cases_of(everything(office)) == cases_of(loop.engine)
@@ -149,13 +140,7 @@ def test_it_starts_from_what_the_last_one_kept(seed: int, office: Office, monkey
     monkeypatch.setattr(stream, "SNAPSHOT_EVERY", 1)
     monkeypatch.setattr(stream, "AT_ONCE", 5)
     rng = random.Random(seed)
-    sent = list(RECORDS)
-    while sent:
-        some = rng.randint(5, 25)
-        office.publish(sent[:some])
-        sent = sent[some:]
-        with suppress(Killed):
-            office.dispatch(Deadly(rng.choice((0, rng.randint(20, 200)))))
+    office.publish_in_pieces(RECORDS, 25, rng, lambda: rng.choice((0, rng.randint(20, 200))))
     read: list[str] = []
     monkeypatch.setattr(Dispatcher, "_know", lambda self, line: read.append(line))
     loop = office.dispatch()
@@ -233,41 +218,6 @@ def test_from_a_lower_probability_on_a_community_is_told_sooner(office: Office) 
     opened = [one for one in office.on("cases") if one["type"] == "cn.jiexun.case.opened.v1"]
     assert len(opened) >= 3
     assert min(one["data"]["probability"] for one in opened) < 0.9
-
-
-# Reports of citizens
-
-
-def reported(office: Office, minutes: int = 0) -> str:
-    form = {"service_code": "06010", "lat": str(HOME[0]), "long": str(HOME[1]), "phone": "13912345678"}
-    one = filed(form, TAXONOMY, sender="key:1", now=office.now() + timedelta(minutes=minutes))
-    office.store.reports.add(one.report, one.contact)
-    return one.report.id
-
-
-def test_a_report_opens_a_case_and_the_next_one_is_of_it(office: Office) -> None:
-    ids = [reported(office), reported(office, 3)]
-    office.dispatch()
-    (case,) = office.store.cases().cases
-    assert case.document["sightings"] == ids
-    assert office.told() == [(case.id, "opened", "440304001001")]
-    assert "13912345678" not in str(office.on("cases") + office.on("alerts"))
-
-
-def test_killed_at_any_step_a_report_is_told_once() -> None:
-    for at in itertools.count(1):
-        office = Office(which=Which.JOINT)
-        id = reported(office)
-        deadly = Deadly(at)
-        with suppress(Killed):
-            office.dispatch(deadly)
-        office.dispatch()
-        (case,) = office.store.cases().cases
-        assert case.document["sightings"] == [id]
-        assert office.told() == [(case.id, "opened", "440304001001")]
-        if deadly.steps < at:
-            break
-    assert at > 4
 
 
 # Which engine decides

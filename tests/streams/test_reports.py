@@ -6,12 +6,13 @@ import itertools
 from contextlib import suppress
 from datetime import timedelta
 
+import pytest
 from office import Deadly, Killed, Office, areas
-from whole import dumped
 from world import HOME
 
 from dispatcher.dispatch import Dispatcher
-from dispatcher.engine import Engine
+from dispatcher.document import document
+from dispatcher.engines import Which, remembering
 from dispatcher.open311.posted import filed
 from models.taxonomy import Taxonomy
 
@@ -25,8 +26,9 @@ def reported(office: Office, minutes: int = 0) -> str:
     return one.report.id
 
 
-def test_the_loop_takes_reports_and_tells_the_office_on_the_topics() -> None:
-    office = Office()
+@pytest.mark.parametrize("which", Which)
+def test_the_loop_takes_reports_and_tells_the_office_on_the_topics(which: Which) -> None:
+    office = Office(which=which)
     ids = [reported(office), reported(office, 3)]
     loop = office.dispatch()
     (case,) = office.store.cases().cases
@@ -34,14 +36,15 @@ def test_the_loop_takes_reports_and_tells_the_office_on_the_topics() -> None:
     assert office.told() == [(case.id, "opened", "440304001001")]
     assert [one["type"] for one in office.on("cases")] == ["cn.jiexun.case.opened.v1", "cn.jiexun.case.confirmed.v1"]
     assert "13912345678" not in str(office.on("cases") + office.on("alerts"))
-    fresh = Dispatcher(Engine(areas(), TAXONOMY), office.store)
+    fresh = Dispatcher(remembering(office.store, areas(), TAXONOMY), office.store)
     fresh.recover(office.store.inputs())
-    assert dumped(fresh.engine) == dumped(loop.engine)
+    assert document(fresh.engine, ()) == document(loop.engine, ())
 
 
-def test_killed_at_any_step_a_report_is_told_once() -> None:
+@pytest.mark.parametrize("which", Which)
+def test_killed_at_any_step_a_report_is_told_once(which: Which) -> None:
     for at in itertools.count(1):
-        office = Office()
+        office = Office(which=which)
         id = reported(office)
         deadly = Deadly(at)
         with suppress(Killed):
